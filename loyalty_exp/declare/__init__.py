@@ -1,0 +1,1 @@
+"""The campaign file: its models, its positions, its rules. Reads text; never touches a database."""

@@ -1,0 +1,1 @@
+"""Before the first euro is spent: audience, power, draw, lists."""

@@ -1,0 +1,1 @@
+"""After the launch: effects, economics, checks."""

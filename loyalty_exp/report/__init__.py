@@ -1,0 +1,1 @@
+"""Pages from results: views, charts, words, templates. Never touches the store."""

@@ -1,0 +1,1 @@
+"""Who is who: customer features, RFM, lifetime value, dated membership."""

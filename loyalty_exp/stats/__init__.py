@@ -1,0 +1,1 @@
+"""Numbers in, numbers out: the estimators and intervals. Imports nothing of ours."""

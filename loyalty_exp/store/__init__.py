@@ -1,0 +1,1 @@
+"""The one data layer: tables, engines, loading, and every query."""
