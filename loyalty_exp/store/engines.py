@@ -1,0 +1,150 @@
+"""Engines: opens the store of a URL, and what differs between databases. Holds no statement."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from loyalty_exp.errors import StoreError
+from loyalty_exp.store import tables
+
+__all__ = ["Store", "open_store"]
+
+LOCK_PATIENCE_SECONDS = 30.0
+_LOCK_HOLDER = re.compile(r"Conflicting lock is held in (?P<who>.+?)\.(?: |$)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do that others cannot."""
+
+    single_writer: bool
+    """One process at a time may write, and it shuts out readers (DuckDB's file lock)."""
+    reads_files: bool
+    """The engine itself reads CSV and Parquet."""
+
+
+CAPABILITIES = {
+    "duckdb": Capabilities(single_writer=True, reads_files=True),
+    "postgresql": Capabilities(single_writer=False, reads_files=False),
+}
+
+
+class Store:
+    """One database: opens short transactions, read-only or writing."""
+
+    def __init__(self, url: str, announce: Callable[[str], None] = lambda _: None) -> None:
+        self.url = sa.make_url(url)
+        self.capabilities = CAPABILITIES[self.url.get_backend_name()]
+        self._announce = announce
+
+    @property
+    def path(self) -> Path | None:
+        """The file of an embedded store, or None for a server."""
+        if self.capabilities.single_writer and self.url.database not in (None, ":memory:"):
+            return Path(str(self.url.database))
+        return None
+
+    def exists(self) -> bool:
+        """Whether the store has been created."""
+        if self.path is not None:
+            return self.path.exists()
+        with self._connect(read_only=True) as connection:
+            return sa.inspect(connection).has_table("launches")
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection that cannot write.
+
+        Raises:
+            StoreError: nothing was loaded yet, or another process holds the store.
+        """
+        if not self.exists():
+            raise StoreError(f"{self.name}: nothing is loaded yet; run `loyalty-exp load` first")
+        with self._connect(read_only=True) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction: committed at the end, rolled back whole on any error.
+
+        Raises:
+            StoreError: the store cannot be opened for writing.
+        """
+        with self._connect(read_only=False) as connection, connection.begin():
+            tables.metadata.create_all(connection)
+            yield connection
+
+    @property
+    def name(self) -> str:
+        """The store as messages may show it: no password, no folder."""
+        return self.path.name if self.path is not None else self.url.render_as_string()
+
+    @contextlib.contextmanager
+    def _connect(self, *, read_only: bool) -> Iterator[sa.Connection]:
+        options: dict[str, Any] = {}
+        if self.capabilities.single_writer:
+            options["connect_args"] = {"read_only": read_only}
+        engine = sa.create_engine(self.url, poolclass=sa.NullPool, **options)
+        if read_only and not self.capabilities.single_writer:
+            engine = engine.execution_options(postgresql_readonly=True)
+        try:
+            with self._patiently(engine) as connection:
+                yield connection
+        finally:
+            engine.dispose()
+
+    def _patiently(self, engine: sa.Engine) -> sa.Connection:
+        """Connect, waiting for another process to release the store."""
+        deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+        told = False
+        while True:
+            try:
+                return engine.connect()
+            except (sa.exc.OperationalError, sa.exc.DBAPIError) as error:
+                reason = str(error.orig)
+                if "lock" not in reason.lower():
+                    raise StoreError(f"{self.name}: cannot be opened: {reason}") from error
+                if time.monotonic() > deadline:
+                    holder = _LOCK_HOLDER.search(reason)
+                    who = holder["who"] if holder else "another process"
+                    raise StoreError(
+                        f"{self.name}: still in use by {who} after "
+                        f"{LOCK_PATIENCE_SECONDS:.0f} s; nothing was changed"
+                    ) from error
+                if not told:
+                    self._announce(f"{self.name} is in use by another process; waiting")
+                    told = True
+                time.sleep(0.2)
+
+
+def open_store(url: str, announce: Callable[[str], None] = lambda _: None) -> Store:
+    """The store of a declaration's database URL.
+
+    Args:
+        url: a SQLAlchemy URL; `duckdb:///loyalty.duckdb` needs no server.
+        announce: called with a sentence when the store must be waited for.
+
+    Raises:
+        StoreError: the engine is not supported.
+    """
+    backend = sa.make_url(url).get_backend_name()
+    if backend not in CAPABILITIES:
+        known = ", ".join(sorted(CAPABILITIES))
+        raise StoreError(f"{backend} is not a supported engine; supported: {known}")
+    return Store(url, announce)
+
+
+def insert_rows(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, object]]
+) -> None:
+    """Insert a handful of rows (registry entries, never orders)."""
+    if rows:
+        connection.execute(table.insert(), list(rows))
