@@ -1,0 +1,325 @@
+"""What a measurement says: the types that scripts, notebooks and pages read. Computes nothing.
+
+A figure that cannot be estimated is None, with its reason in `notes`. Notes are plain English
+sentences without figures, so that the pages can translate them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from loyalty_exp.declare.frozen import FrozenPlan
+
+__all__ = [
+    "ArmResult",
+    "CampaignResult",
+    "Check",
+    "CheckStatus",
+    "Component",
+    "Decomposition",
+    "Economics",
+    "EffectRow",
+    "Estimate",
+    "Heterogeneity",
+    "Influence",
+    "Look",
+    "MoneyMonth",
+    "Provenance",
+    "SegmentRank",
+    "Sensitivity",
+    "Verdict",
+    "VerdictKind",
+    "Wearout",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with its interval, in the unit its owner states; None where not estimable."""
+
+    value: float | None
+    lower: float | None
+    upper: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRow:
+    """One effect: an arm against another, of one metric, in one month or cumulative.
+
+    Money is in the project's currency, per assigned unit unless said otherwise; `active` is a
+    share of units. `ci_*` is the interval of this row read alone; `simultaneous_ci_*` stays valid
+    when every month is read: the sup-t band for months, the sequential interval for cumulative.
+    """
+
+    campaign: str
+    wave: str
+    segment: str
+    arm: str
+    against: str
+    metric: str
+    month: str
+    n_treated: int
+    n_holdout: int
+    mean_treated: float | None
+    mean_holdout: float | None
+    effect_per_customer: float | None
+    standard_error: float | None
+    ci_lower: float | None
+    ci_upper: float | None
+    level: float
+    p_value: float | None
+    relative_effect: float | None
+    relative_ci_lower: float | None
+    relative_ci_upper: float | None
+    total_effect: float | None
+    total_ci_lower: float | None
+    total_ci_upper: float | None
+    closed: bool
+    notes: str
+    simultaneous_ci_lower: float | None = None
+    simultaneous_ci_upper: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One reading of the cumulative primary effect at a closed month, as it was then.
+
+    `effect` per unit with the sequential interval; `z` and `boundary` in standard errors.
+    """
+
+    month: str
+    number: int
+    effect: Estimate
+    z: float | None
+    boundary: float
+    significant: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyMonth:
+    """Cumulative money at the end of a month, for all treated units of an arm."""
+
+    month: str
+    closed: bool
+    incremental_margin: Estimate
+    cost: float
+    net: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Economics:
+    """What an arm cost and earned up to the last closed month, totals in currency."""
+
+    incremental_revenue: Estimate
+    incremental_margin: Estimate
+    fixed_cost: float
+    contact_cost: float
+    redemption_cost: float
+    net: Estimate
+    iroi: Estimate
+    probability_paid: float | None
+    break_even_per_unit: float
+    payback_month: str | None
+    payback_month_lower: str | None
+    cost_per_incremental_order: Estimate
+    holdout_opportunity_cost: Estimate
+    months: tuple[MoneyMonth, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def cost(self) -> float:
+        """Total cost of the arm, in currency."""
+        return self.fixed_cost + self.contact_cost + self.redemption_cost
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One part of the effect per unit: 'reactivation', 'frequency' or 'basket'."""
+
+    name: str
+    effect: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Decomposition:
+    """Who came back, came more often, bought more: parts that add up to the revenue effect."""
+
+    components: tuple[Component, ...]
+    total: float | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wearout:
+    """Is the monthly effect fading: slope per month of the effect per unit, with its p-value."""
+
+    slope: Estimate
+    p_value: float | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """The cumulative effect per unit without the largest units of each arm."""
+
+    removed: int
+    effect: Estimate
+    same_sign: bool
+    same_verdict: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """The cumulative effect per unit estimated another way: 'unadjusted' or 'capped'."""
+
+    name: str
+    effect: Estimate
+    detail: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRank:
+    """A segment's cumulative effect per unit, raw and shrunken to the common mean."""
+
+    segment: str
+    effect: Estimate
+    shrunken: Estimate
+    p_value_holm: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Heterogeneity:
+    """Do segments differ: Cochran's Q, its degrees of freedom and p-value, and the segments."""
+
+    q: float | None
+    df: int
+    p_value: float | None
+    segments: tuple[SegmentRank, ...]
+
+
+class VerdictKind(StrEnum):
+    """What to do, read from the net result's sequential interval."""
+
+    KEEP = "keep"
+    ENLARGE = "enlarge"
+    STOP = "stop"
+    NOT_YET = "not_yet"
+    NEVER = "will_not_be_known"
+    NO_DATA = "no_closed_month"
+    SUSPENDED = "suspended"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The verdict of an arm: its kind, the money it rests on, until when, and why.
+
+    `net` is the total net result in currency at `month` (YYYY-MM) with the sequential interval;
+    `expected_month` is when the planned looks end (not yet); `reasons` name failed checks.
+    """
+
+    kind: VerdictKind
+    net: Estimate
+    month: str | None
+    expected_month: str | None = None
+    reasons: tuple[str, ...] = ()
+
+
+class CheckStatus(StrEnum):
+    """Outcome of a check."""
+
+    PASSED = "passed"
+    WARNING = "warning"
+    FAILED = "failed"
+    NOT_APPLICABLE = "not_applicable"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: its name, outcome, whether its failure suspends the verdict, and its figures.
+
+    Names: roster, split, balance, contamination, reach, aa_before, power, buyers,
+    missing_history, deviations, randomization, restatement. `values` holds what a sentence needs.
+    """
+
+    name: str
+    status: CheckStatus
+    critical: bool
+    values: Mapping[str, float | int | str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ArmResult:
+    """Everything about one treated arm against the holdout, whole audience."""
+
+    arm: str
+    n_treated: int
+    n_holdout: int
+    method: str
+    """'W1' or 'W2', frozen at launch."""
+    band: str
+    """How the monthly band was made: 'sup-t' or 'permutation max-t'."""
+    looks: tuple[Look, ...]
+    economics: Economics
+    decomposition: Decomposition | None
+    wearout: Wearout | None
+    pull_forward: Estimate | None
+    reached: Estimate | None
+    """Effect per reached unit (Anderson-Rubin), None without exposures."""
+    reached_notes: tuple[str, ...]
+    influence: tuple[Influence, ...]
+    sensitivity: tuple[Sensitivity, ...]
+    heterogeneity: Heterogeneity | None
+    permutation_p_value: float | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What the figures rest on."""
+
+    data_through: dt.date
+    """Last day of data; a month closes `settle_days` after its end by this day."""
+    first_order: dt.date
+    loads: tuple[tuple[str, str, str, int, int], ...]
+    """(what, file name, SHA-256, rows loaded, rows set aside) of each load."""
+    version: str
+    engine: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignResult:
+    """The measurement of one campaign: rows for scripts, arms and checks for pages."""
+
+    campaign: str
+    plan: FrozenPlan
+    rows: tuple[EffectRow, ...]
+    arms: tuple[ArmResult, ...]
+    checks: tuple[Check, ...]
+    flow: tuple[tuple[str, int], ...]
+    """Units at each step, in order: ('segment', n), ('excluded: ...', n), ('eligible', n),
+    ('arm: ...', n), ('reached: ...', n)."""
+    deviations: tuple[str, ...]
+    """What differs between the declaration now and the frozen plan, field by field."""
+    closed_through: str | None
+    """Last closed month (YYYY-MM) of the campaign, None before the first."""
+    provenance: Provenance
+    caveat: str = ""
+    """A sentence about the data that every page must show (demo, planted effect, ...)."""
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """The effect rows as dictionaries, ready for JSON."""
+        return [asdict(row) for row in self.rows]
+
+    def to_frame(self) -> pd.DataFrame:
+        """The effect rows as a pandas frame, one column a field of `EffectRow`."""
+        import pandas as pd  # noqa: PLC0415  (slow to import, needed only here)
+
+        return pd.DataFrame(self.to_dicts(), columns=[field.name for field in fields(EffectRow)])
