@@ -1,0 +1,347 @@
+"""Mistakes that only show when fields are read together.
+
+Looks at the raw tables with every type in doubt, so that one wrong field hides no other mistake;
+returns findings, never raises for what a user wrote.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import ModelWrapValidatorHandler, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from loyalty_exp.declare.environment import is_address
+from loyalty_exp.declare.features import ALL, FEATURES, FRENCH_NAMES, SCHEMES
+from loyalty_exp.declare.kinds import in_words, nearest, spelled
+
+__all__ = ["Finding", "of_campaign", "of_declaration", "of_source", "validate"]
+
+Raw = Mapping[str, Any]
+_T = TypeVar("_T")
+_HOLDOUT_EXPECTED = "a percentage from 1 to 90"
+_LONGEST_MONTHS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A mistake inside a table: where, what is wrong or expected, and what may be meant."""
+
+    loc: tuple[str | int, ...]
+    text: str
+    hint: str | None = None
+    value: Any = None
+
+    def detail(self) -> InitErrorDetails:
+        """The finding as a line of a pydantic error."""
+        kind = PydanticCustomError("finding", "{text}", {"text": self.text, "hint": self.hint})
+        return InitErrorDetails(type=kind, loc=self.loc, input=self.value)
+
+
+def validate(
+    data: Any,
+    handler: ModelWrapValidatorHandler[_T],
+    title: str,
+    check: Callable[[Raw], Iterable[Finding]],
+) -> _T:
+    """Run a model's own validation and a cross-check; raise the mistakes of both at once."""
+    result: _T | None = None
+    details: list[InitErrorDetails] = []
+    try:
+        result = handler(data)
+    except ValidationError as error:
+        details = [_repeated(line) for line in error.errors(include_url=False)]
+    if isinstance(data, Mapping):
+        told = {detail.get("loc") for detail in details}
+        details += [found.detail() for found in check(data) if found.loc not in told]
+    if details or result is None:
+        raise ValidationError.from_exception_data(title, details)
+    return result
+
+
+def _repeated(line: Any) -> InitErrorDetails:
+    context = dict(line.get("ctx") or {})
+    if line["loc"] == ("arms", "holdout") and "expected" in context:
+        context["expected"] = _HOLDOUT_EXPECTED
+    message = line["msg"].replace("{", "(").replace("}", ")")
+    kind = PydanticCustomError(line["type"], message, context)
+    return InitErrorDetails(type=kind, loc=line["loc"], input=line["input"])
+
+
+def _table(data: Raw, *path: str) -> Raw:
+    for key in path:
+        inner = data.get(key)
+        if not isinstance(inner, Mapping):
+            return {}
+        data = inner
+    return data
+
+
+def _texts(value: object) -> list[tuple[int, str]]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return []
+    return [(index, item) for index, item in enumerate(value) if isinstance(item, str)]
+
+
+def _date(value: object) -> dt.date | None:
+    plain = isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+    return value if plain else None  # type: ignore[return-value]
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+# --- a source ------------------------------------------------------------------------------------
+
+
+def of_source(data: Raw) -> Iterator[Finding]:
+    """A file has no table; a database has a table or a query, not both."""
+    source = data.get("source")
+    if not isinstance(source, str):
+        return
+    chosen = [key for key in ("table", "query") if data.get(key) is not None]
+    if is_address(source):
+        if not chosen:
+            text = "a database needs to know what to read: add table or query"
+            yield Finding(("source",), text)
+        if len(chosen) == 2:
+            yield Finding(("query",), "table is given too: keep one of them")
+    else:
+        for key in chosen:
+            yield Finding((key,), "the source is a file: only a database has this")
+
+
+def _columns(data: Raw, name: str, needed: Sequence[str]) -> Iterator[Finding]:
+    columns = _table(data, name).get("columns", {})
+    if name not in data or not isinstance(columns, Mapping):
+        return
+    missing = [column for column in needed if column not in columns]
+    if missing:
+        text = f"{in_words(missing).replace(' or ', ' and ')} must be mapped to columns of the file"
+        yield Finding(("data", name, "columns"), text)
+
+
+# --- a campaign ----------------------------------------------------------------------------------
+
+
+def of_campaign(data: Raw) -> Iterator[Finding]:
+    """Dates in order, arms that add up, costs of arms that exist."""
+    yield from _dates(data)
+    yield from _arms(data)
+    yield from _costs(data)
+    for field in ("segments", "channels", "stratify_by", "exclude"):
+        yield from _repeats(data, field)
+    both = {name for _, name in _texts(data.get("segments"))}
+    for index, name in _texts(data.get("exclude")):
+        if name in both:
+            yield Finding(("exclude", index), "the campaign addresses this segment", value=name)
+    if "assignment" in data and data.get("enrolment") == "rolling":
+        text = "a split drawn elsewhere cannot be enrolled by draws here: remove one of them"
+        yield Finding(("enrolment",), text, value="rolling")
+
+
+def _dates(data: Raw) -> Iterator[Finding]:
+    start, end = _date(data.get("start")), _date(data.get("end"))
+    until, as_of = _date(data.get("measure_until")), _date(data.get("as_of"))
+    if start and end and end < start:
+        yield Finding(("end",), f"a date from the start on, {start}, is expected", value=end)
+    elif end and until and until < end:
+        yield Finding(
+            ("measure_until",),
+            f"a date from the campaign's end on, {end}, is expected",
+            value=until,
+        )
+    if start and as_of and as_of >= start:
+        day_before = start - dt.timedelta(days=1) if start > dt.date.min else start
+        text = f"a date before the start, {start}, is expected"
+        yield Finding(("as_of",), text, str(day_before), as_of)
+    last_field = "measure_until" if until else "end"
+    last = until or end
+    if start and last:
+        months = (last.year - start.year) * 12 + last.month - start.month + 1
+        if months > _LONGEST_MONTHS:
+            text = f"at most {_LONGEST_MONTHS} months can be followed"
+            yield Finding((last_field,), text, value=last)
+
+
+def _arms(data: Raw) -> Iterator[Finding]:
+    arms = data.get("arms")
+    if not isinstance(arms, Mapping) or not all(isinstance(arm, str) for arm in arms):
+        return
+    if "holdout" not in arms:
+        text = "an arm named holdout is expected: without it nothing can be known"
+        close = nearest("holdout", arms) or next((arm for arm in arms if arm in _HOLDOUTS), None)
+        yield Finding(("arms",), text, f"holdout instead of {close}" if close else None)
+    elif len(arms) == 1:
+        yield Finding(("arms",), "an arm beside the holdout is expected")
+    holdout = _number(arms.get("holdout"))
+    if holdout is not None and not 1 <= holdout <= 90:
+        yield Finding(("arms", "holdout"), f"{_HOLDOUT_EXPECTED} is expected", value=holdout)
+        return
+    shares = [_number(share) for share in arms.values()]
+    known = [share for share in shares if share is not None and 1 <= share <= 99]
+    if len(known) == len(arms) and "holdout" in arms and abs(sum(known) - 100) > 1e-9:
+        text = f"the percentages add up to {spelled(sum(known))}, 100 is expected"
+        yield Finding(("arms",), text, _balanced(arms))
+
+
+_HOLDOUTS = {"control", "témoin", "temoin", "contrôle", "controle", "excluded", "placebo"}
+
+
+def _balanced(arms: Mapping[str, Any]) -> str | None:
+    """With a single treated arm there is one way to reach 100."""
+    treated = [arm for arm in arms if arm != "holdout"]
+    rest = 100 - arms["holdout"]
+    return f"{treated[0]} = {spelled(rest)}" if len(treated) == 1 and rest >= 1 else None
+
+
+def _costs(data: Raw) -> Iterator[Finding]:
+    costs, arms = _table(data, "costs"), data.get("arms")
+    if isinstance(arms, Mapping):
+        treated = [arm for arm in arms if arm != "holdout"]
+        for field in ("per_contact", "per_redemption"):
+            for arm, amount in _table(costs, field).items():
+                loc = ("costs", field, arm)
+                if arm == "holdout":
+                    yield Finding(loc, "the holdout receives nothing, so it costs nothing")
+                elif arm not in treated:
+                    text = f"no such arm; the campaign has {in_words(treated)}" if treated else ""
+                    yield Finding(loc, text or "no such arm", nearest(arm, treated), amount)
+    budget, fixed = _number(costs.get("budget")), _number(costs.get("fixed"))
+    if budget is not None and fixed is not None and fixed > budget:
+        text = f"at most the budget, {spelled(budget)}, is expected"
+        yield Finding(("costs", "fixed"), text, value=fixed)
+
+
+def _repeats(data: Raw, field: str) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for index, item in _texts(data.get(field)):
+        if item in seen:
+            yield Finding((field, index), "named twice", value=item)
+        seen.add(item)
+
+
+# --- the whole -----------------------------------------------------------------------------------
+
+
+def of_declaration(data: Raw) -> Iterator[Finding]:
+    """Names that refer to other tables, rules, and what one table needs of another."""
+    yield from _sources(_table(data, "data"))
+    yield from _margin(data)
+    yield from _rules(data)
+    yield from _ids(_table(data, "campaign"))
+    names = _segment_names(data)
+    attributes = _attributes(data)
+    for key, campaign in _table(data, "campaign").items():
+        if isinstance(campaign, Mapping):
+            for found in (
+                *_segments_known(campaign, names, data),
+                *_attributes_known(campaign, attributes, has_customers=_has_customers(data)),
+            ):
+                yield Finding(("campaign", key, *found.loc), found.text, found.hint, found.value)
+
+
+def _has_customers(data: Raw) -> bool:
+    return "customers" in _table(data, "data")
+
+
+def _sources(data: Raw) -> Iterator[Finding]:
+    orders = _table(data, "orders")
+    if "preset" not in orders:
+        yield from _columns(data, "orders", ("order_id", "customer_id", "ordered_at", "revenue"))
+    columns = _table(orders, "columns")
+    if "preset" not in orders and orders.get("statuses") and "status" not in columns:
+        text = "a status column is expected: map it in columns"
+        yield Finding(("data", "orders", "statuses"), text)
+    if "columns" in _table(data, "customers"):
+        yield from _columns(data, "customers", ("customer_id",))
+    yield from _columns(data, "exposures", ("customer_id", "at"))
+    yield from _columns(data, "costs", ("campaign", "day", "amount"))
+
+
+def _margin(data: Raw) -> Iterator[Finding]:
+    orders, project = _table(data, "data", "orders"), _table(data, "project")
+    columns = orders.get("columns", {})
+    without = isinstance(columns, Mapping) and "margin" not in columns
+    if orders and project and without and "margin_rate" not in project:
+        text = "is missing: revenue is not profit; give it, or map a margin column of the orders"
+        yield Finding(("project", "margin_rate"), text)
+
+
+def _rules(data: Raw) -> Iterator[Finding]:
+    built_in = {name.casefold(): name for names in SCHEMES.values() for name in names}
+    attributes = _attributes(data)
+    for name, table in _table(data, "segments").items():
+        if name == "scheme" or not isinstance(table, Mapping):
+            continue
+        if name == ALL or name.casefold() in built_in:
+            yield Finding(("segments", name), "this name is taken by a built-in segment")
+        where = table.get("where")
+        if isinstance(where, str) and where:
+            yield from _rule(name, where, attributes)
+
+
+def _rule(name: str, where: str, attributes: Iterable[str]) -> Iterator[Finding]:
+    from loyalty_exp.declare.rules import RuleError, parse_rule  # noqa: PLC0415
+
+    try:
+        parse_rule(where, None, known=attributes)
+    except RuleError as error:
+        yield Finding(("segments", name, "where"), error.where_and_what, error.suggestion, where)
+
+
+def _ids(campaigns: Raw) -> Iterator[Finding]:
+    seen: dict[str, str] = {}
+    for key in campaigns:
+        first = seen.setdefault(key.casefold(), key)
+        if first != key:
+            yield Finding(("campaign", key), f"differs from {first} only by letter case")
+
+
+def _attributes(data: Raw) -> tuple[str, ...]:
+    columns = _table(data, "data", "customers", "columns")
+    return tuple(key for key in columns if isinstance(key, str))
+
+
+def _segment_names(data: Raw) -> tuple[str, ...]:
+    segments = _table(data, "segments")
+    rules = [name for name in segments if name != "scheme"]
+    scheme = segments.get("scheme", "rfm")
+    built_in = SCHEMES.get(scheme, ()) if isinstance(scheme, str) else ()
+    return (*rules, *built_in, ALL)
+
+
+def _segments_known(campaign: Raw, names: Sequence[str], data: Raw) -> Iterator[Finding]:
+    for field in ("segments", "exclude"):
+        for index, name in _texts(campaign.get(field)):
+            if name in names:
+                continue
+            meant = FRENCH_NAMES.get(name, FRENCH_NAMES.get(name.capitalize(), name))
+            scheme = next((key for key, built_in in SCHEMES.items() if meant in built_in), None)
+            if scheme and meant not in names:
+                used = _table(data, "segments").get("scheme", "rfm")
+                text = f"belongs to the scheme {scheme}, and the scheme is {used}"
+                yield Finding((field, index), text, value=name)
+            else:
+                hint = meant if meant in names else nearest(name, names)
+                yield Finding((field, index), "no such segment", hint, name)
+
+
+def _attributes_known(
+    campaign: Raw, attributes: Sequence[str], *, has_customers: bool
+) -> Iterator[Finding]:
+    unit, consent = campaign.get("unit", "customer_id"), campaign.get("consent")
+    for field, value in (("unit", unit), ("consent", consent)):
+        if isinstance(value, str) and value != "customer_id" and not has_customers:
+            text = "an attribute of customers needs a table [data.customers]"
+            hint = nearest(value, ["customer_id"], 0.7) if field == "unit" else None
+            yield Finding((field,), text, hint, value)
+    known = {*FEATURES, *attributes, "revenue_band"}
+    for index, name in _texts(campaign.get("stratify_by")):
+        close = nearest(name, sorted(known), 0.8)
+        if name not in known and (close or not has_customers):
+            yield Finding(("stratify_by", index), "no such feature or attribute", close, name)
