@@ -69,7 +69,7 @@ def without_largest(
         gone = np.concatenate([arm[:count] for arm in largest_first])
         share = float(outcome[gone].sum()) / total if total else np.nan
         if min(arm.size for arm in kept) < 2:
-            reason = f"fewer than two units are left in an arm without its largest {count}"
+            reason = "fewer than two units are left in an arm"
             lines.append(Influence(count, np.nan, np.nan, share, reason))
             continue
         effect, error = _cuped(outcome, covariate, kept)

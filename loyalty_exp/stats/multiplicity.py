@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import brentq
+from scipy.stats import chi2
 
 __all__ = ["Heterogeneity", "Shrunken", "heterogeneity", "holm", "shrink"]
 
@@ -89,8 +91,6 @@ def heterogeneity(effect: Sequence[float], standard_error: Sequence[float]) -> H
 
     Source: Cochran (1954).
     """
-    from scipy.stats import chi2  # noqa: PLC0415  slow to import
-
     estimates, variances = _estimable(effect, standard_error)
     df = estimates.size - 1
     if df < 1:
@@ -140,7 +140,6 @@ def shrink(effect: Sequence[float], standard_error: Sequence[float]) -> Shrunken
 
 def _paule_mandel(estimates: Floats, variances: Floats) -> float:
     """Returns the variance between effects at which Q equals its degrees of freedom, or 0."""
-    from scipy.optimize import brentq  # noqa: PLC0415  slow to import
 
     def excess(between: float) -> float:
         weights = 1 / (variances + between)

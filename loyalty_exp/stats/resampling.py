@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PathBand", "PermutationTest", "max_t_band", "permutation_test"]
+__all__ = ["PathBand", "PermutationTest", "max_t_band", "permutation_test", "redraws"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -104,7 +104,7 @@ def permutation_test(
         return PermutationTest(np.nan, np.nan, 0, "the outcome does not vary in either arm")
     observed = float(_statistics(residual, ~treated[None, :])[0][0, 0])
     redrawn = np.concatenate(
-        [_statistics(residual, holdout)[0] for holdout in _redraws(treated, strata, digest, draws)]
+        [_statistics(residual, holdout)[0] for holdout in redraws(treated, strata, digest, draws)]
     )
     extreme = np.abs(redrawn) >= abs(observed) * (1 - TIE)
     return PermutationTest(float((1 + extreme.sum()) / (1 + draws)), observed, draws)
@@ -159,7 +159,7 @@ def max_t_band(
     if varies.any():
         extremes = [
             (redrawn.min(axis=1), redrawn.max(axis=1))
-            for holdout in _redraws(treated, strata, digest, draws)
+            for holdout in redraws(treated, strata, digest, draws)
             for redrawn in (_statistics(centred[:, varies], holdout)[0],)
         ]
         smallest, largest = (np.concatenate(side) for side in zip(*extremes, strict=True))
@@ -204,8 +204,19 @@ def _statistics(residual: Floats, holdout: Bools) -> tuple[Floats, Floats, Float
     return t, effect, error
 
 
-def _redraws(treated: Bools, strata: Ints, digest: str, draws: int) -> Iterator[Bools]:
-    """Yields re-draws of who is held out, shape (some draws, units); seeded by the digest."""
+def redraws(treated: Bools, strata: Ints, digest: str, draws: int) -> Iterator[Bools]:
+    """Yields re-draws of who is held out: within strata, the counts of the draw as it was.
+
+    Args:
+        treated: Whether each unit is treated, shape (units,).
+        strata: Stratum of each unit in the draw, shape (units,).
+        digest: Digest of the frozen launch: the seed.
+        draws: Number of re-draws in all.
+
+    Yields:
+        Blocks of re-draws, shape (some draws, units), true for a unit held out. How they are cut
+        into blocks does not change them.
+    """
     seed = int.from_bytes(hashlib.sha256(digest.encode()).digest()[:16], "big")
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]

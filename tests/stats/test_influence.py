@@ -50,7 +50,7 @@ def test_too_few_left() -> None:
     y, x = np.arange(12.0), np.zeros(12)
     lines = without_largest(y, x, np.arange(12) < 6)
     assert [np.isnan(line.effect) for line in lines] == [False, False, True, True]
-    assert "largest 5" in lines[2].reason
+    assert "fewer than two" in lines[2].reason
 
 
 def test_nothing_bought() -> None:
