@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 import hashlib
 import json
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-__all__ = ["FrozenPlan", "StratumCounts"]
+__all__ = ["Calendar", "FrozenPlan", "StratumCounts", "month_label", "month_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +107,50 @@ class FrozenPlan:
         """Units drawn into an arm."""
         position = self.arms.index(arm)
         return sum(stratum.counts[position] for stratum in self.strata)
+
+    @property
+    def first_month(self) -> int:
+        """Index of the start month."""
+        return month_of(self.start.year, self.start.month)
+
+
+def month_of(year: int, month: int) -> int:
+    """Index of a calendar month: year x 12 + month, month 1 to 12."""
+    return year * 12 + month
+
+
+def month_label(index: int) -> str:
+    """Label of a month index: 24205 gives '2017-01'."""
+    return f"{(index - 1) // 12:04d}-{(index - 1) % 12 + 1:02d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """The months of a campaign: all that were planned, and how many are closed or begun."""
+
+    first: int
+    """Month index of the campaign's first month."""
+    planned: int
+    closed: int
+    begun: int
+    """Months with any day of data, the closed ones included."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """YYYY-MM of every planned month."""
+        return tuple(month_label(self.first + k) for k in range(self.planned))
+
+    @classmethod
+    def of(cls, plan: FrozenPlan, data_through: dt.date) -> Calendar:
+        """The calendar of a plan when data reach to the end of a day.
+
+        A month is closed when `settle_days` have passed since its end.
+        """
+        settled = data_through - dt.timedelta(days=plan.settle_days)
+        closed = begun = 0
+        for k in range(plan.looks):
+            year, month = divmod(plan.first_month + k - 1, 12)
+            last = dt.date(year, month + 1, calendar.monthrange(year, month + 1)[1])
+            closed += last <= settled
+            begun += max(last.replace(day=1), plan.start) <= data_through
+        return cls(plan.first_month, plan.looks, closed, begun)

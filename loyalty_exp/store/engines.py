@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
 
 from loyalty_exp.errors import StoreError
 from loyalty_exp.store import tables
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "digest_number", "open_store"]
 
 LOCK_PATIENCE_SECONDS = 30.0
 _LOCK_HOLDER = re.compile(r"Conflicting lock is held in (?P<who>.+?)\.(?: |$)", re.DOTALL)
@@ -142,9 +145,20 @@ def open_store(url: str, announce: Callable[[str], None] = lambda _: None) -> St
     return Store(url, announce)
 
 
-def insert_rows(
-    connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, object]]
-) -> None:
-    """Insert a handful of rows (registry entries, never orders)."""
-    if rows:
-        connection.execute(table.insert(), list(rows))
+class digest_number(GenericFunction[int]):  # noqa: N801  (a function of SQL)
+    """First 15 hexadecimal digits of the md5 of a text, as an integer below 2**60."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(digest_number, "duckdb")
+def _digest_number_duckdb(element: digest_number, compiler: SQLCompiler, **kw: Any) -> str:
+    text = compiler.process(element.clauses, **kw)
+    return f"CAST(concat('0x', substr(md5({text}), 1, 15)) AS BIGINT)"
+
+
+@compiles(digest_number, "postgresql")
+def _digest_number_postgresql(element: digest_number, compiler: SQLCompiler, **kw: Any) -> str:
+    text = compiler.process(element.clauses, **kw)
+    return f"CAST(CAST(concat('x0', substr(md5({text}), 1, 15)) AS bit(64)) AS BIGINT)"

@@ -24,8 +24,6 @@ __all__ = [
     "memberships",
     "metadata",
     "month_index",
-    "month_label",
-    "month_of",
     "orders",
     "published",
     "rejects",
@@ -192,13 +190,3 @@ def month_index(column: sa.ColumnElement[object]) -> sa.ColumnElement[int]:
     year = sa.cast(sa.extract("year", column), sa.Integer)
     month = sa.cast(sa.extract("month", column), sa.Integer)
     return year * 12 + month
-
-
-def month_of(year: int, month: int) -> int:
-    """Month index of a calendar month (month 1 to 12)."""
-    return year * 12 + month
-
-
-def month_label(index: int) -> str:
-    """Label of a month index: 24205 gives '2017-01'."""
-    return f"{(index - 1) // 12:04d}-{(index - 1) % 12 + 1:02d}"

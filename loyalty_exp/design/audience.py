@@ -1,0 +1,205 @@
+"""The audience of a wave: who is in its segments, who is kept out and why, in which stratum.
+
+Fills two temporary tables in the caller's transaction; assigns nobody.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from loyalty_exp.declare.features import FEATURES
+from loyalty_exp.declare.frozen import FrozenPlan, month_of
+from loyalty_exp.declare.models import Campaign, UniversalHoldout
+from loyalty_exp.errors import LaunchError
+from loyalty_exp.store.queries import draw as queries
+from loyalty_exp.store.queries.draw import Exclusion, Population
+from loyalty_exp.store.queries.features import features
+from loyalty_exp.store.tables import attributes, customers_table
+
+__all__ = ["COVARIATE_MONTHS", "Audience", "fill_audience", "population_of", "present_attributes"]
+
+COVARIATE_MONTHS = 12
+"""Calendar months before the start month whose revenue is the covariate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """An audience that stands ready in the temporary tables."""
+
+    flow: tuple[tuple[str, int], ...]
+    """Units at each step: ('segment', n), ('excluded: reason', n), ..., ('eligible', n)."""
+    cuts: tuple[float, ...]
+    """Quantiles .5, .8, .95 of the positive pre-period revenue; empty where there is none."""
+    sizes: tuple[tuple[str, int], ...]
+    """(stratum, units) in order of the stratum's label."""
+    by_segment: bool
+
+    @property
+    def units(self) -> int:
+        """Eligible units."""
+        return sum(size for _, size in self.sizes)
+
+
+def present_attributes(connection: sa.Connection) -> dict[str, str]:
+    """Kind of every attribute the store has of customers, by name."""
+    columns = sa.select(attributes.c.name, attributes.c.kind).order_by(attributes.c.position)
+    return dict(connection.execute(columns).tuples().all())
+
+
+def population_of(connection: sa.Connection, campaign: Campaign) -> Population:
+    """Customers and units of a campaign.
+
+    Raises:
+        LaunchError: the unit is no attribute of the customers at hand.
+    """
+    kinds = present_attributes(connection)
+    table = customers_table(list(kinds.items()))
+    if campaign.unit == "customer_id":
+        return Population(table)
+    if campaign.unit not in kinds:
+        raise LaunchError(_unknown_attribute("unit", campaign.unit, kinds))
+    return Population(table, campaign.unit)
+
+
+def fill_audience(
+    connection: sa.Connection,
+    campaign_id: str,
+    campaign: Campaign,
+    *,
+    wave_start: dt.date,
+    as_of: dt.date,
+    universal: UniversalHoldout | None,
+    launched: Sequence[FrozenPlan],
+) -> Audience:
+    """Fill the temporary tables `candidates` and `audience`.
+
+    Args:
+        connection: a writing transaction; the segments' memberships at `as_of` stand in it.
+        campaign_id: the campaign's id.
+        campaign: its declaration.
+        wave_start: first day of the wave.
+        as_of: date of the memberships.
+        universal: the universal holdout, where one is declared.
+        launched: frozen plans of every wave launched so far.
+
+    Raises:
+        LaunchError: an attribute that the declaration names is not in the data.
+    """
+    population = population_of(connection, campaign)
+    kinds = present_attributes(connection)
+    exclusions = [
+        *_declared_exclusions(campaign, as_of, population, kinds),
+        *_registry_exclusions(campaign_id, campaign, wave_start, universal, launched),
+    ]
+    for table in (queries.candidates, queries.audience):
+        table.drop(connection, checkfirst=True)
+        table.create(connection)
+    candidates = queries.candidates_of(campaign.segments, as_of, population, exclusions)
+    names = [column.name for column in queries.candidates.c]
+    connection.execute(queries.candidates.insert().from_select(names, candidates))
+    strata = [name for name in campaign.stratify_by if name != "revenue_band"]
+    wanted = [name for name in strata if name in FEATURES]
+    known = features(as_of, wanted).subquery("features") if wanted else None
+    columns: list[tuple[str, sa.ColumnElement[object]]] = []
+    for name in strata:
+        if known is not None and name in wanted:
+            columns.append((name, known.c[name]))
+        elif name in kinds:
+            columns.append((name, population.customers.c[name]))
+        else:
+            raise LaunchError(_unknown_attribute("stratify_by", name, kinds))
+    start_month = month_of(wave_start.year, wave_start.month)
+    stratified = queries.stratified(
+        campaign.segments,
+        population,
+        columns,
+        known,
+        (start_month - COVARIATE_MONTHS, start_month),
+        whole_unit=[rule.reason for rule in exclusions if rule.whole_unit],
+    )
+    names = [column.name for column in queries.audience.c]
+    connection.execute(queries.audience.insert().from_select(names, stratified))
+    return _read_audience(connection, by_segment=len(campaign.segments) > 1)
+
+
+def _read_audience(connection: sa.Connection, *, by_segment: bool) -> Audience:
+    """What stands in the temporary tables, counted."""
+    quantiles = connection.execute(queries.band_quantiles()).one()
+    cuts = () if quantiles[0] is None else tuple(float(cut) for cut in quantiles)
+    rows = connection.execute(queries.stratum_sizes(cuts, by_segment=by_segment))
+    sizes = tuple((str(stratum), int(units)) for stratum, units in rows)
+    reasons = {
+        reason: int(units)
+        for reason, units, _ in connection.execute(queries.flow())
+        if reason != queries.ELIGIBLE
+    }
+    eligible = sum(size for _, size in sizes)
+    everyone = sa.func.coalesce(queries.candidates.c.unit, queries.candidates.c.customer)
+    total = connection.scalar(sa.select(sa.func.count(sa.distinct(everyone)))) or 0
+    excluded = [(f"excluded: {reason}", units) for reason, units in reasons.items()]
+    flow = (("segment", int(total)), *excluded, ("eligible", eligible))
+    return Audience(flow, cuts, sizes, by_segment)
+
+
+def _declared_exclusions(
+    campaign: Campaign, as_of: dt.date, population: Population, kinds: Mapping[str, str]
+) -> list[Exclusion]:
+    """Left out by the declaration itself: segments and missing consent."""
+    found = [
+        Exclusion(f"in {name}", queries.members_of([name], as_of)) for name in campaign.exclude
+    ]
+    if campaign.consent is not None:
+        if campaign.consent not in kinds:
+            raise LaunchError(_unknown_attribute("consent", campaign.consent, kinds))
+        table = population.customers
+        given = table.c[campaign.consent]
+        agreed = given if kinds[campaign.consent] == "boolean" else sa.cast(given, sa.Boolean)
+        consenting = sa.select(table.c.customer).where(agreed.is_(sa.true()))
+        found.append(Exclusion("no consent", consenting, outside=True, whole_unit=False))
+    return found
+
+
+def _registry_exclusions(
+    campaign_id: str,
+    campaign: Campaign,
+    start: dt.date,
+    universal: UniversalHoldout | None,
+    launched: Sequence[FrozenPlan],
+) -> list[Exclusion]:
+    """Left out because of other draws: universal holdout, earlier waves, cooldown, priority."""
+    found: list[Exclusion] = []
+    if universal is not None and campaign_id != queries.UNIVERSAL:
+        held = queries.held_out(queries.UNIVERSAL, start, universal.months)
+        found.append(Exclusion("universal holdout", held))
+    found.append(Exclusion("drawn already", queries.enrolled_in([campaign_id])))
+    others = [p for p in launched if p.campaign not in {campaign_id, queries.UNIVERSAL}]
+    if campaign_id == queries.UNIVERSAL:
+        return found
+    since = start - dt.timedelta(days=campaign.cooldown_days)
+    recent = {p.campaign for p in others if p.end >= since and p.start <= campaign.end}
+    if campaign.cooldown_days and recent:
+        treated = queries.enrolled_in(sorted(recent), treated_only=True)
+        found.append(Exclusion("cooldown", treated))
+    first = {
+        p.campaign
+        for p in others
+        if p.end >= start
+        and p.start <= campaign.end
+        and int(p.declaration.get("priority", 50)) > campaign.priority
+    }
+    if first:
+        drawn = queries.enrolled_in(sorted(first))
+        found.append(Exclusion("in a campaign of higher priority", drawn))
+    return found
+
+
+def _unknown_attribute(field: str, name: str, kinds: Mapping[str, str]) -> str:
+    known = ", ".join(kinds) or "none: no [data.customers] was loaded"
+    return (
+        f"{field} = {name!r}: no such attribute of the customers; attributes at hand: {known}. "
+        "Add it to the customers file and load again"
+    )

@@ -1,0 +1,328 @@
+"""The draw of a wave: assigns, freezes everything a result will depend on, and re-draws to verify.
+
+Works inside the caller's transaction, so that a launch is whole or not at all.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import sqlalchemy as sa
+
+from loyalty_exp.declare.frozen import FrozenPlan, StratumCounts, month_of
+from loyalty_exp.declare.models import Campaign, Project, UniversalHoldout
+from loyalty_exp.design.audience import (
+    COVARIATE_MONTHS,
+    Audience,
+    fill_audience,
+    population_of,
+)
+from loyalty_exp.errors import LaunchError
+from loyalty_exp.stats.allocation import allocate
+from loyalty_exp.stats.ancova import IntervalMethod, choose_method, joint_effects
+from loyalty_exp.store.outcomes import covariate_of, read_outcomes
+from loyalty_exp.store.queries import draw as queries
+from loyalty_exp.store.queries.moments import METRICS, Window, cap
+from loyalty_exp.store.tables import assignments, customer_month, launches
+
+__all__ = [
+    "Verification",
+    "changes",
+    "draw_wave",
+    "launched_plans",
+    "planned_looks",
+    "roster_rows",
+    "salt_of",
+    "verify_wave",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What re-drawing one wave found; empty `problems` means that all agrees."""
+
+    campaign: str
+    wave: int
+    units: int
+    digest: str
+    problems: tuple[str, ...]
+
+
+def launched_plans(connection: sa.Connection) -> list[FrozenPlan]:
+    """Frozen plans of every wave launched, in order of campaign and wave."""
+    rows = connection.execute(
+        sa.select(launches.c.plan).order_by(launches.c.campaign, launches.c.wave)
+    )
+    return [FrozenPlan.from_json(plan) for (plan,) in rows]
+
+
+def planned_looks(start: dt.date, measure_until: dt.date) -> int:
+    """Calendar months from the start month to the last one that is measured whole.
+
+    A month that `measure_until` cuts short is not a look.
+    """
+    last_day = calendar.monthrange(measure_until.year, measure_until.month)[1]
+    whole = measure_until.day == last_day
+    last = month_of(measure_until.year, measure_until.month) - (not whole)
+    return max(0, last - month_of(start.year, start.month) + 1)
+
+
+def salt_of(project: Project, campaign_id: str, wave: int) -> str:
+    """The salt of a wave: 32 hexadecimal digits of project, campaign, wave and seed."""
+    text = f"{project.name}|{campaign_id}|{wave}|{project.seed}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def changes(plan: FrozenPlan, campaign: Campaign) -> tuple[str, ...]:
+    """What the declaration says now that the frozen plan does not: one phrase a field."""
+    now = campaign.model_dump(mode="json")
+    frozen = plan.declaration
+    return tuple(
+        f"{field}: frozen {frozen.get(field)!r}, now {now.get(field)!r}"
+        for field in sorted({*now, *frozen})
+        if now.get(field) != frozen.get(field)
+    )
+
+
+def draw_wave(
+    connection: sa.Connection,
+    campaign_id: str,
+    campaign: Campaign,
+    *,
+    project: Project,
+    universal: UniversalHoldout | None,
+    wave: int,
+    start: dt.date,
+    as_of: dt.date,
+    rules: Mapping[str, str],
+    now: dt.datetime,
+    version: str,
+) -> FrozenPlan:
+    """Draw and freeze one wave.
+
+    Args:
+        connection: a writing transaction in which the memberships at `as_of` stand.
+        campaign_id: the campaign's id.
+        campaign: its declaration.
+        project: the project's declaration.
+        universal: the universal holdout, where one is declared.
+        wave: number of this wave, from 0.
+        start: first day of the wave.
+        as_of: date of the memberships.
+        rules: the rule of each declared segment, as text.
+        now: time of the launch, UTC.
+        version: version of this package.
+
+    Raises:
+        LaunchError: nobody is eligible, an arm would be empty, or an attribute is missing.
+    """
+    plans = launched_plans(connection)
+    audience = fill_audience(
+        connection,
+        campaign_id,
+        campaign,
+        wave_start=start,
+        as_of=as_of,
+        universal=universal,
+        launched=plans,
+    )
+    drawn = _share_out(campaign_id, campaign, audience, wave, salt_of(project, campaign_id, wave))
+    population = population_of(connection, campaign)
+    connection.execute(
+        queries.assign(drawn, audience.cuts, population, by_segment=audience.by_segment)
+    )
+    looks = planned_looks(start, campaign.measure_until)
+    past = _past_window(connection, drawn, start, looks, by_customer=campaign.unit == "customer_id")
+    flow = [*audience.flow]
+    flow += [
+        (f"arm: {arm}", sum(row.counts[place] for row in drawn.strata))
+        for place, arm in enumerate(drawn.arms)
+    ]
+    plan = FrozenPlan(
+        campaign=campaign_id,
+        wave=wave,
+        name=campaign.name,
+        hypothesis=campaign.hypothesis or "",
+        declaration=campaign.model_dump(mode="json"),
+        project=project.name,
+        currency=project.currency,
+        timezone=project.timezone,
+        margin_rate=project.margin_rate,
+        settle_days=project.settle_days,
+        as_of=as_of,
+        start=start,
+        end=campaign.end,
+        measure_until=campaign.measure_until,
+        metric=campaign.metric,
+        covariate_months=COVARIATE_MONTHS,
+        looks=looks,
+        alpha=campaign.alpha,
+        spending=campaign.spending,
+        methods=_methods(connection, past, drawn.arms),
+        caps={metric: _cap(connection, past, metric) for metric in ("revenue", "margin", "orders")},
+        arms=drawn.arms,
+        percents=_percents(campaign),
+        unit=campaign.unit,
+        segments=dict(rules),
+        strata=drawn.strata,
+        band_cuts=audience.cuts,
+        flow=tuple(flow),
+        salt=drawn.salt,
+        roster_sum=connection.scalar(queries.roster_sum(campaign_id, wave)) or "0",
+        version=version,
+    )
+    connection.execute(
+        launches.insert().values(
+            campaign=campaign_id,
+            wave=wave,
+            launched_at=now,
+            as_of=as_of,
+            start=start,
+            plan=plan.to_json(),
+            digest=plan.digest,
+            salt=plan.salt,
+        )
+    )
+    return plan
+
+
+def verify_wave(connection: sa.Connection, campaign_id: str, wave: int) -> Verification:
+    """Draw a launched wave again from its recipe and compare it with what the store holds."""
+    row = connection.execute(
+        sa.select(launches.c.plan, launches.c.digest).where(
+            launches.c.campaign == campaign_id, launches.c.wave == wave
+        )
+    ).one()
+    problems: list[str] = []
+    if hashlib.sha256(row.plan.encode()).hexdigest() != row.digest:
+        problems.append("the frozen plan was edited: its SHA-256 is not the one kept at launch")
+    plan = FrozenPlan.from_json(row.plan)
+    drawn = queries.Draw(plan.campaign, plan.wave, plan.salt, plan.arms, plan.strata)
+    if moved := connection.scalar(queries.redrawn_differences(drawn)):
+        problems.append(f"{moved} units are not in the arm that the recipe gives them")
+    counted = {
+        (stratum, arm): units
+        for stratum, arm, units in connection.execute(queries.roster_units(campaign_id, wave))
+    }
+    expected = {
+        (row.stratum, arm): count
+        for row in plan.strata
+        for arm, count in zip(plan.arms, row.counts, strict=True)
+        if count
+    }
+    if counted != expected:
+        found, planned = sum(counted.values()), sum(expected.values())
+        problems.append(
+            f"the roster's units by stratum and arm differ from the plan "
+            f"({found} units found, {planned} drawn)"
+        )
+    if connection.scalar(queries.roster_sum(campaign_id, wave)) != plan.roster_sum:
+        problems.append("the roster was edited: its checksum is not the one frozen at launch")
+    return Verification(campaign_id, wave, sum(counted.values()), row.digest, tuple(problems))
+
+
+def _percents(campaign: Campaign) -> tuple[float, ...]:
+    return tuple(campaign.arms[arm] for arm in ("holdout", *campaign.treated_arms))
+
+
+def _share_out(
+    campaign_id: str, campaign: Campaign, audience: Audience, wave: int, salt: str
+) -> queries.Draw:
+    """Counts of every stratum and arm.
+
+    Raises:
+        LaunchError: nobody is eligible, or an arm would be empty.
+    """
+    if not audience.units:
+        steps = "; ".join(f"{step} {units}" for step, units in audience.flow)
+        raise LaunchError(f"{campaign_id}: nobody is eligible: {steps}")
+    percents = [Fraction(repr(percent)) for percent in _percents(campaign)]
+    shares = [percent / sum(percents) for percent in percents]
+    counts = allocate([size for _, size in audience.sizes], shares, salt)
+    arms = ("holdout", *campaign.treated_arms)
+    for place, arm in enumerate(arms):
+        if not sum(row[place] for row in counts):
+            raise LaunchError(
+                f"{campaign_id}: arm {arm} would be empty with {audience.units} eligible units; "
+                "raise its share or widen the segment"
+            )
+    strata = tuple(
+        StratumCounts(stratum, size, tuple(row))
+        for (stratum, size), row in zip(audience.sizes, counts, strict=True)
+    )
+    return queries.Draw(campaign_id, wave, salt, arms, strata)
+
+
+def _past_window(
+    connection: sa.Connection, drawn: queries.Draw, start: dt.date, looks: int, *, by_customer: bool
+) -> Window | None:
+    """The last months before the start as outcome, those before them as covariate.
+
+    As many months as will be looked at, at most half of the history; None without history.
+    """
+    start_month = month_of(start.year, start.month)
+    oldest = connection.scalar(sa.select(sa.func.min(customer_month.c.month)))
+    known = start_month - oldest if oldest is not None else 0
+    months = min(looks, (known + 1) // 2)
+    if months < 1:
+        return None
+    year, month = divmod(start_month - months - 1, 12)
+    return Window(
+        campaign=drawn.campaign,
+        wave=drawn.wave,
+        start=dt.date(year, month + 1, 1),
+        first_month=start_month - months,
+        months=months,
+        covariate_months=COVARIATE_MONTHS,
+        by_customer=by_customer,
+    )
+
+
+def _methods(
+    connection: sa.Connection, window: Window | None, arms: Sequence[str]
+) -> dict[str, str]:
+    """The interval of each arm and metric, from the skewness of the pre-period estimate.
+
+    Without history the skewness is unknown and the careful interval is taken.
+    """
+    names = [f"{arm}:{metric}" for arm in arms[1:] for metric in (*METRICS, "net")]
+    if window is None:
+        return dict.fromkeys(names, IntervalMethod.W2.value)
+    outcomes = read_outcomes(connection, [window], {})
+    last = window.months - 1
+    chosen: dict[str, str] = {}
+    for arm in arms[1:]:
+        variables = [f"{metric}_c{last}" for metric in (*METRICS, "net")]
+        effects = joint_effects(
+            outcomes.comparisons(arm, arms[0]),
+            variables,
+            [covariate_of(variable) for variable in variables],
+        )
+        for metric, skewness in zip((*METRICS, "net"), effects.skewness, strict=True):
+            chosen[f"{arm}:{metric}"] = choose_method(float(skewness)).value
+    return chosen
+
+
+def _cap(connection: sa.Connection, past: Window | None, metric: str) -> float | None:
+    """The 99th percentile of the positive past months of the roster's units, None without any."""
+    if past is None:
+        return None
+    months = past.covariate_months + past.months
+    value: Any = connection.scalar(cap(replace(past, covariate_months=months), metric))
+    return None if value is None else float(value)
+
+
+def roster_rows(campaign_id: str, wave: int) -> sa.Select[Any]:
+    """(customer, unit, segment, arm) of a wave, in order of the customer."""
+    columns = assignments.c
+    return (
+        sa.select(columns.customer, columns.unit, columns.segment, columns.arm)
+        .where(columns.campaign == campaign_id, columns.wave == wave)
+        .order_by(columns.customer)
+    )

@@ -1,0 +1,392 @@
+"""The audience and the draw: who may enter a wave, in which stratum, and in which arm.
+
+Builds statements only. A unit's arm is a pure function of salt, unit, stratum and counts: units of
+a stratum are ordered by md5(salt || ':' || unit), and the arms take them in their order.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from loyalty_exp.declare.frozen import StratumCounts
+from loyalty_exp.store.engines import digest_number
+from loyalty_exp.store.tables import assignments, customer_month, launches, memberships
+
+__all__ = [
+    "ELIGIBLE",
+    "UNIVERSAL",
+    "Draw",
+    "Exclusion",
+    "Population",
+    "assign",
+    "audience",
+    "band_quantiles",
+    "candidates",
+    "candidates_of",
+    "enrolled_in",
+    "flow",
+    "held_out",
+    "members_of",
+    "months_before",
+    "redrawn_differences",
+    "roster_sum",
+    "roster_units",
+    "stratified",
+    "stratum_sizes",
+]
+
+UNIVERSAL = "universal_holdout"
+"""The campaign id under which universal holdouts are drawn."""
+
+ELIGIBLE = "eligible"
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A reason that keeps customers out: those of a set, or all but those of a set."""
+
+    reason: str
+    customers: sa.Select[Any]
+    """One column of customers."""
+    outside: bool = False
+    """Whether it is the customers outside the set who are kept out."""
+    whole_unit: bool = True
+    """Whether one such customer keeps its whole unit out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """The customers table and the attribute that names the unit, None for the customer."""
+
+    customers: sa.Table
+    unit: str | None = None
+
+    @property
+    def identity(self) -> sa.ColumnElement[str] | None:
+        """The unit's column as text, or None when the customer is the unit."""
+        return None if self.unit is None else sa.cast(self.customers.c[self.unit], sa.Text)
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One wave's draw: everything its assignments are a function of, besides the audience."""
+
+    campaign: str
+    wave: int
+    salt: str
+    arms: tuple[str, ...]
+    strata: tuple[StratumCounts, ...]
+
+
+candidates = sa.Table(
+    "candidates",
+    sa.MetaData(),
+    sa.Column("customer", sa.Text, nullable=False),
+    sa.Column("unit", sa.Text),
+    sa.Column("segment", sa.Integer, nullable=False, comment="place among the declared segments"),
+    sa.Column("reason", sa.Text, nullable=False, comment="'eligible', or why not"),
+    prefixes=["TEMPORARY"],
+)
+
+audience = sa.Table(
+    "audience",
+    sa.MetaData(),
+    sa.Column("unit", sa.Text, nullable=False),
+    sa.Column("segment", sa.Text, nullable=False),
+    sa.Column("declared", sa.Text, nullable=False, comment="declared strata, joined"),
+    sa.Column("history", sa.Double, nullable=False, comment="pre-period revenue"),
+    prefixes=["TEMPORARY"],
+)
+
+
+def candidates_of(
+    segments: Sequence[str],
+    as_of: dt.date,
+    population: Population,
+    exclusions: Sequence[Exclusion],
+) -> sa.Select[Any]:
+    """Customers of the segments with their unit and the first reason that keeps them out.
+
+    Args:
+        segments: declared segments; a customer belongs to the first that holds it.
+        as_of: date of the memberships.
+        population: customers and units; a customer without a row has no attributes.
+        exclusions: in the order in which they are counted.
+
+    Returns:
+        A statement with the columns of `candidates`.
+    """
+    places = {name: place for place, name in enumerate(segments)}
+    place = sa.case(places, value=memberships.c.segment)
+    member = (
+        sa.select(memberships.c.customer, sa.func.min(place).label("segment"))
+        .where(memberships.c.as_of == as_of, memberships.c.segment.in_(segments))
+        .group_by(memberships.c.customer)
+        .subquery("member")
+    )
+    conditions: list[tuple[sa.ColumnElement[bool], str]] = []
+    unit: sa.ColumnElement[Any] = member.c.customer
+    if population.identity is not None:
+        unit = population.identity
+        conditions.append((sa.func.coalesce(unit, "") == "", "no unit"))
+    for exclusion in exclusions:
+        inside = member.c.customer.in_(exclusion.customers)
+        conditions.append((~inside if exclusion.outside else inside, exclusion.reason))
+    reason = sa.case(*conditions, else_=ELIGIBLE) if conditions else sa.literal(ELIGIBLE)
+    table = population.customers
+    joined = member.outerjoin(table, member.c.customer == table.c.customer)
+    return sa.select(
+        member.c.customer, unit.label("unit"), member.c.segment, reason.label("reason")
+    ).select_from(joined)
+
+
+def held_out(campaign: str, on: dt.date, months: int) -> sa.Select[Any]:
+    """Customers held out by a wave of `campaign` that started within so many months of a day."""
+    return (
+        sa.select(assignments.c.customer)
+        .join(
+            launches,
+            sa.and_(
+                launches.c.campaign == assignments.c.campaign,
+                launches.c.wave == assignments.c.wave,
+            ),
+        )
+        .where(
+            assignments.c.campaign == campaign,
+            assignments.c.arm == "holdout",
+            launches.c.start <= on,
+            launches.c.start > months_before(on, months),
+        )
+    )
+
+
+def enrolled_in(campaigns: Sequence[str], *, treated_only: bool = False) -> sa.Select[Any]:
+    """Customers drawn by a wave of these campaigns, into any arm or a treated one."""
+    drawn = sa.select(assignments.c.customer).where(assignments.c.campaign.in_(campaigns))
+    return drawn.where(assignments.c.arm != "holdout") if treated_only else drawn
+
+
+def members_of(segments: Sequence[str], as_of: dt.date) -> sa.Select[Any]:
+    """Customers of these segments at a date."""
+    return sa.select(memberships.c.customer).where(
+        memberships.c.as_of == as_of, memberships.c.segment.in_(segments)
+    )
+
+
+def flow() -> sa.Select[Any]:
+    """Units and customers by reason: rows of (reason, units, customers)."""
+    return (
+        sa.select(
+            candidates.c.reason,
+            sa.func.count(sa.distinct(sa.func.coalesce(candidates.c.unit, candidates.c.customer))),
+            sa.func.count(),
+        )
+        .group_by(candidates.c.reason)
+        .order_by(candidates.c.reason)
+    )
+
+
+def stratified(
+    segments: Sequence[str],
+    population: Population,
+    strata: Sequence[tuple[str, sa.ColumnElement[Any]]],
+    features: sa.Subquery | None,
+    months: tuple[int, int],
+    *,
+    whole_unit: Sequence[str],
+) -> sa.Select[Any]:
+    """The eligible units with their segment, declared strata and pre-period revenue.
+
+    Args:
+        segments: declared segments, in order.
+        population: customers and units.
+        strata: (name, column) of the declared strata: columns of the customers or `features`.
+        features: customer features the strata need, one row a customer, or None.
+        months: first month and the month after the last of the pre-period, as indices.
+        whole_unit: reasons that keep a whole unit out when one of its customers has it.
+    """
+    some = sa.func.max(sa.case((candidates.c.reason == ELIGIBLE, 1), else_=0)) == 1
+    none_barred = sa.func.max(sa.case((candidates.c.reason.in_(whole_unit), 1), else_=0)) == 0
+    units = (
+        sa.select(candidates.c.unit, sa.func.min(candidates.c.segment).label("segment"))
+        .group_by(candidates.c.unit)
+        .having(sa.and_(some, none_barred))
+        .subquery("units")
+    )
+    roster = _roster(units, population)
+    spent = (
+        sa.select(customer_month.c.customer, sa.func.sum(customer_month.c.revenue).label("revenue"))
+        .where(customer_month.c.month >= months[0], customer_month.c.month < months[1])
+        .group_by(customer_month.c.customer)
+        .subquery("spent")
+    )
+    table = population.customers
+    joined = roster.outerjoin(spent, roster.c.customer == spent.c.customer)
+    joined = joined.outerjoin(table, roster.c.customer == table.c.customer)
+    if features is not None:
+        joined = joined.outerjoin(features, roster.c.customer == features.c.customer)
+    labels: list[sa.ColumnElement[Any]] = []
+    for name, column in strata:
+        known = sa.func.min(sa.func.coalesce(sa.cast(column, sa.Text), "unknown"))
+        labels += [sa.literal(f"{'|' if labels else ''}{name}="), known]
+    segment = sa.case(dict(enumerate(segments)), value=sa.func.min(roster.c.segment))
+    history = sa.cast(sa.func.coalesce(sa.func.sum(spent.c.revenue), 0), sa.Double)
+    return (
+        sa.select(
+            roster.c.unit,
+            segment.label("segment"),
+            (sa.func.concat(*labels) if labels else sa.literal("")).label("declared"),
+            history.label("history"),
+        )
+        .select_from(joined)
+        .group_by(roster.c.unit)
+    )
+
+
+def _roster(units: sa.FromClause, population: Population) -> sa.Subquery:
+    """The columns of `units` with every customer of each unit."""
+    if population.identity is None:
+        return sa.select(units, units.c.unit.label("customer")).subquery("roster")
+    table = population.customers
+    return (
+        sa.select(units, table.c.customer)
+        .join_from(units, table, population.identity == units.c.unit)
+        .subquery("roster")
+    )
+
+
+def band_quantiles() -> sa.Select[Any]:
+    """The .5, .8 and .95 quantiles of the positive pre-period revenue of the audience."""
+    quantiles = [
+        sa.func.percentile_cont(q).within_group(audience.c.history) for q in (0.5, 0.8, 0.95)
+    ]
+    return sa.select(*quantiles).where(audience.c.history > 0)
+
+
+def _stratum(cuts: Sequence[float], *, by_segment: bool) -> sa.ColumnElement[str]:
+    """Label of a unit's stratum: revenue band, segment where there are several, declared."""
+    history = audience.c.history
+    band = sa.case(
+        (history <= 0, "0"),
+        *((history <= cut, str(place)) for place, cut in enumerate(cuts, start=1)),
+        else_=str(len(cuts) + 1),
+    )
+    parts: list[Any] = [sa.literal("band="), band]
+    if by_segment:
+        parts += [sa.literal("|segment="), audience.c.segment]
+    declared = sa.case(
+        (audience.c.declared == "", ""), else_=sa.func.concat("|", audience.c.declared)
+    )
+    return sa.func.concat(*parts, declared)
+
+
+def stratum_sizes(cuts: Sequence[float], *, by_segment: bool) -> sa.Select[Any]:
+    """(stratum, units), in order of the stratum's label."""
+    stratum = _stratum(cuts, by_segment=by_segment).label("stratum")
+    rows = sa.select(stratum).subquery("rows")
+    return (
+        sa.select(rows.c.stratum, sa.func.count()).group_by(rows.c.stratum).order_by(rows.c.stratum)
+    )
+
+
+def assign(
+    drawn: Draw, cuts: Sequence[float], population: Population, *, by_segment: bool
+) -> sa.Insert:
+    """Insert the assignments of the audience: a row a customer, all of a unit in its arm."""
+    stratum = _stratum(cuts, by_segment=by_segment).label("stratum")
+    units = sa.select(audience.c.unit, audience.c.segment, stratum).subquery("units")
+    roster = _roster(_armed(units, drawn), population)
+    selected = sa.select(
+        sa.literal(drawn.campaign),
+        sa.literal(drawn.wave),
+        *(roster.c[name] for name in ("unit", "customer", "segment", "stratum", "arm")),
+    )
+    return assignments.insert().from_select([column.name for column in assignments.c], selected)
+
+
+def redrawn_differences(drawn: Draw) -> sa.Select[Any]:
+    """How many units of the roster the recipe puts elsewhere, or nowhere."""
+    units = (
+        sa.select(
+            assignments.c.unit,
+            assignments.c.stratum,
+            sa.func.min(assignments.c.arm).label("kept"),
+            sa.func.count(sa.distinct(assignments.c.arm)).label("arms"),
+        )
+        .where(assignments.c.campaign == drawn.campaign, assignments.c.wave == drawn.wave)
+        .group_by(assignments.c.unit, assignments.c.stratum)
+        .subquery("units")
+    )
+    again = _armed(units, drawn)
+    agreed = sa.select(sa.func.count()).where(again.c.arm == again.c.kept, again.c.arms == 1)
+    total = sa.select(sa.func.count()).select_from(units)
+    return sa.select(total.scalar_subquery() - agreed.scalar_subquery())
+
+
+def roster_units(campaign: str, wave: int) -> sa.Select[Any]:
+    """(stratum, arm, units) of a wave's roster."""
+    return (
+        sa.select(
+            assignments.c.stratum,
+            assignments.c.arm,
+            sa.func.count(sa.distinct(assignments.c.unit)),
+        )
+        .where(assignments.c.campaign == campaign, assignments.c.wave == wave)
+        .group_by(assignments.c.stratum, assignments.c.arm)
+    )
+
+
+def roster_sum(campaign: str, wave: int) -> sa.Select[Any]:
+    """Sum over a wave's roster of the digest of each row, as text (statement of one value)."""
+    row = sa.func.concat(
+        assignments.c.unit,
+        ":",
+        assignments.c.customer,
+        ":",
+        assignments.c.stratum,
+        ":",
+        assignments.c.arm,
+    )
+    total = sa.func.sum(sa.cast(digest_number(row), sa.Numeric(38, 0)))
+    return sa.select(sa.cast(sa.func.coalesce(total, 0), sa.Text)).where(
+        assignments.c.campaign == campaign, assignments.c.wave == wave
+    )
+
+
+def _armed(units: sa.FromClause, drawn: Draw) -> sa.Subquery:
+    """Units with the arm whose counts hold their place in their stratum."""
+    key = sa.func.md5(sa.func.concat(drawn.salt, ":", units.c.unit))
+    place = sa.func.row_number().over(partition_by=units.c.stratum, order_by=(key, units.c.unit))
+    placed = sa.select(units, place.label("place")).subquery("placed")
+    bounds = []
+    for row in drawn.strata:
+        above = 0
+        for arm, count in zip(drawn.arms, row.counts, strict=True):
+            bounds.append((row.stratum, arm, above, above + count))
+            above += count
+    shares = sa.values(
+        sa.column("stratum", sa.Text),
+        sa.column("arm", sa.Text),
+        sa.column("above", sa.Integer),
+        sa.column("upto", sa.Integer),
+        name="shares",
+    ).data(bounds)
+    held = sa.and_(
+        placed.c.stratum == shares.c.stratum,
+        placed.c.place > shares.c.above,
+        placed.c.place <= shares.c.upto,
+    )
+    return sa.select(placed, shares.c.arm).join_from(placed, shares, held).subquery("drawn")
+
+
+def months_before(day: dt.date, months: int) -> dt.date:
+    """The same day so many months earlier, or the last day of that month."""
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    last = calendar.monthrange(year, month + 1)[1]
+    return dt.date(year, month + 1, min(day.day, last))

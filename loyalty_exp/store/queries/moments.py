@@ -1,0 +1,300 @@
+"""Moments of a wave's outcomes, by arm and segment: one statement a wave, a row a group.
+
+Builds statements only. Outcomes are summed by unit and calendar month; every assigned unit counts,
+zero spend included. Products are taken about the mean of all units, so that nothing cancels.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from loyalty_exp.declare.frozen import month_of
+from loyalty_exp.store.tables import (
+    assignments,
+    customer_month,
+    exposures,
+    month_index,
+    orders,
+)
+
+__all__ = ["METRICS", "Window", "cap", "group_moments", "largest_units", "unit_rows"]
+
+METRICS = ("revenue", "margin", "orders", "active")
+"""Outcomes a unit has in a month; `active` is 1 in a month with an order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is summed for a wave: outcome months from the start date, covariate months before.
+
+    Months are indices (year x 12 + month). Days of the start month before `start` are in neither.
+    """
+
+    campaign: str
+    wave: int
+    start: dt.date
+    first_month: int
+    """First outcome month; before the start month of the wave it holds zeros."""
+    months: int
+    covariate_months: int
+    by_customer: bool
+    """Units are customers: no second grouping is needed."""
+    metrics: tuple[str, ...] = METRICS
+    cap: tuple[str, float] | None = None
+    """(metric, largest monthly figure of a unit) of the capped copy."""
+    redemption_cost: tuple[tuple[str, float], ...] = ()
+    """(arm, cost of one redemption) where the log gives no cost."""
+    with_exposures: bool = False
+
+    @property
+    def start_month(self) -> int:
+        """Month index of the start date."""
+        return month_of(self.start.year, self.start.month)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Every variable of a unit, in order.
+
+        Outcomes 'metric_k' by month and covariates 'metric_x'; the same of 'capped'; with
+        exposures 'net_k' (margin minus variable cost) and 'reached' (1 if ever contacted).
+        """
+        suffixes = [*map(str, range(self.months)), "x"]
+        metrics = [*self.metrics, *(["capped"] if self.cap is not None else [])]
+        names = [f"{metric}_{suffix}" for metric in metrics for suffix in suffixes]
+        if self.with_exposures:
+            names += [f"net_{k}" for k in range(self.months)] + ["reached"]
+        return tuple(names)
+
+
+def unit_rows(window: Window) -> sa.Select[tuple[object, ...]]:
+    """One row a unit: unit, arm, segment, stratum, then every variable of the window."""
+    pivot = _pivot(window)
+    names = window.variables
+    keys = (pivot.c.unit, pivot.c.arm, pivot.c.segment, pivot.c.stratum)
+    return sa.select(*keys, *(pivot.c[name] for name in names)).order_by(pivot.c.unit)
+
+
+def largest_units(
+    window: Window, metric: str, closed: int, number: int
+) -> sa.Select[tuple[object, ...]]:
+    """The units of each arm with the largest cumulative figure over the closed months.
+
+    Args:
+        window: the wave's window.
+        metric: the figure units are ranked by.
+        closed: how many months count.
+        number: units an arm.
+    """
+    pivot = _pivot(window)
+    total = sum((pivot.c[f"{metric}_{k}"] for k in range(closed)), start=sa.literal(0))
+    place = (
+        sa.func.row_number()
+        .over(partition_by=pivot.c.arm, order_by=(total.desc(), pivot.c.unit))
+        .label("place")
+    )
+    ranked = sa.select(pivot, place).cte("ranked")
+    names = window.variables
+    return (
+        sa.select(ranked.c.arm, ranked.c.place, *(ranked.c[name] for name in names))
+        .where(ranked.c.place <= number)
+        .order_by(ranked.c.arm, ranked.c.place)
+    )
+
+
+def cap(window: Window, metric: str) -> sa.Select[tuple[float | None]]:
+    """99th percentile of the positive monthly figures of units, over the months of the window."""
+    flows = _flows(window)
+    quantile = sa.func.percentile_cont(0.99).within_group(sa.cast(flows.c[metric], sa.Double))
+    return sa.select(quantile).where(flows.c[metric] > 0)
+
+
+def group_moments(
+    window: Window, third: Sequence[tuple[str, str]] = ()
+) -> sa.Select[tuple[object, ...]]:
+    """Sums that give the moments of every arm and segment of a wave.
+
+    Args:
+        window: the wave's window.
+        third: (metric, covariate) pairs to give third sums for, each month and cumulative.
+
+    Returns:
+        A statement with a row a group: arm, segment, n; `c_i` the shift of variable i; `s_i` the
+        sum of v_i - c_i; `p_i_j` the sum of products for i <= j; `t_i_0` to `t_i_3` the sums of
+        yyy, yyx, yxx and xxx of the i-th pair of `third_variables`.
+    """
+    pivot = _pivot(window)
+    names = window.variables
+    shift = sa.select(
+        *(sa.func.avg(pivot.c[name]).label(f"c_{i}") for i, name in enumerate(names))
+    ).cte("shift")
+    centred = [(pivot.c[name] - shift.c[f"c_{i}"]).label(f"v_{i}") for i, name in enumerate(names)]
+    rows = sa.select(
+        pivot.c.arm, pivot.c.segment, *centred, *(shift.c[f"c_{i}"] for i in range(len(names)))
+    ).join_from(pivot, shift, sa.true())
+    centred_rows = rows.cte("centred")
+    v = [centred_rows.c[f"v_{i}"] for i in range(len(names))]
+    pairs = itertools.combinations_with_replacement(range(len(names)), 2)
+    columns: list[sa.ColumnElement[Any]] = [sa.func.count().label("n")]
+    columns += [sa.func.min(centred_rows.c[f"c_{i}"]).label(f"c_{i}") for i in range(len(names))]
+    columns += [sa.func.sum(v[i]).label(f"s_{i}") for i in range(len(names))]
+    columns += [sa.func.sum(v[i] * v[j]).label(f"p_{i}_{j}") for i, j in pairs]
+    position = {name: i for i, name in enumerate(names)}
+    for index, (outcome, covariate) in enumerate(third_variables(window, third)):
+        y = sum((v[position[name]] for name in outcome[1:]), start=v[position[outcome[0]]])
+        x = v[position[covariate]]
+        powers = (y * y * y, y * y * x, y * x * x, x * x * x)
+        columns += [sa.func.sum(power).label(f"t_{index}_{k}") for k, power in enumerate(powers)]
+    keys = (centred_rows.c.arm, centred_rows.c.segment)
+    return sa.select(*keys, *columns).group_by(*keys).order_by(*keys)
+
+
+def third_variables(
+    window: Window, pairs: Sequence[tuple[str, str]]
+) -> list[tuple[tuple[str, ...], str]]:
+    """(months summed, covariate) of every third sum: each month, then each cumulative."""
+    found: list[tuple[tuple[str, ...], str]] = []
+    for metric, covariate in pairs:
+        names = [f"{metric}_{k}" for k in range(window.months)]
+        found += [((name,), covariate) for name in names]
+        found += [(tuple(names[: k + 1]), covariate) for k in range(1, window.months)]
+    return found
+
+
+def _pivot(window: Window) -> sa.CTE:
+    """One row a unit with every variable of the window."""
+    flows = _flows(window)
+    month, start = flows.c.month, window.start_month
+    before = sa.and_(month < start, month >= start - window.covariate_months)
+
+    def total(
+        value: sa.ColumnElement[Any], condition: sa.ColumnElement[bool], name: str
+    ) -> sa.Label[Any]:
+        summed = sa.func.sum(sa.case((condition, value), else_=0))
+        return sa.cast(sa.func.coalesce(summed, 0), sa.Double).label(name)
+
+    def by_month(value: sa.ColumnElement[Any], prefix: str) -> list[sa.Label[Any]]:
+        return [
+            total(value, sa.and_(month == m, month >= start), f"{prefix}_{k}")
+            for k, m in enumerate(range(window.first_month, window.first_month + window.months))
+        ]
+
+    columns: list[sa.ColumnElement[Any]] = []
+    for metric in window.metrics:
+        columns += by_month(flows.c[metric], metric)
+        columns.append(total(flows.c[metric], before, f"{metric}_x"))
+    if window.cap is not None:
+        metric, cap = window.cap
+        capped = sa.func.least(flows.c[metric], cap)
+        columns += by_month(capped, "capped")
+        columns.append(total(capped, before, "capped_x"))
+    if window.with_exposures:
+        columns += by_month(sa.func.coalesce(flows.c.margin, 0) - flows.c.cost, "net")
+        reached = sa.func.coalesce(sa.func.max(flows.c.reached), 0)
+        columns.append(sa.cast(reached, sa.Double).label("reached"))
+    keys = (flows.c.unit, flows.c.arm, flows.c.segment, flows.c.stratum)
+    return sa.select(*keys, *columns).group_by(*keys).cte("pivot")
+
+
+def _flows(window: Window) -> sa.Subquery:
+    """What each unit did in each month: one row a unit and month, and one a unit without any."""
+    roster = (
+        sa.select(
+            assignments.c.unit,
+            assignments.c.customer,
+            assignments.c.arm,
+            assignments.c.segment,
+            assignments.c.stratum,
+        )
+        .where(assignments.c.campaign == window.campaign, assignments.c.wave == window.wave)
+        .subquery("roster")
+    )
+    spend = _spend(window)
+    keys = (roster.c.unit, roster.c.arm, roster.c.segment, roster.c.stratum)
+    money = ("revenue", "margin", "orders")
+    joined = roster.outerjoin(spend, roster.c.customer == spend.c.customer)
+    if window.by_customer:
+        values = [spend.c[name] for name in money]
+        flows = sa.select(*keys, spend.c.month, *values).select_from(joined).subquery("spent")
+    else:
+        sums = [sa.func.sum(spend.c[name]).label(name) for name in money]
+        flows = (
+            sa.select(*keys, spend.c.month, *sums)
+            .select_from(joined)
+            .group_by(*keys, spend.c.month)
+            .subquery("spent")
+        )
+    active = sa.case((flows.c.orders > 0, 1), else_=0).label("active")
+    selected = sa.select(flows, active)
+    if not window.with_exposures:
+        return selected.subquery("flows")
+    empty = [sa.cast(sa.null(), sa.Double).label(name) for name in (*money, "active")]
+    zero = [sa.literal(0).label("cost"), sa.literal(0).label("reached")]
+    contacts = _contacts(window, roster)
+    return sa.union_all(
+        selected.add_columns(*zero),
+        sa.select(
+            contacts.c.unit,
+            contacts.c.arm,
+            contacts.c.segment,
+            contacts.c.stratum,
+            contacts.c.month,
+            *empty,
+            contacts.c.cost,
+            contacts.c.reached,
+        ),
+    ).subquery("flows")
+
+
+def _spend(window: Window) -> sa.Subquery:
+    """Customer months of the window; a start within a month goes back to that month's orders."""
+    start = window.start_month
+    columns = ("customer", "month", "revenue", "margin", "orders")
+    last = window.first_month + window.months - 1
+    kept = sa.select(*(customer_month.c[name] for name in columns)).where(
+        customer_month.c.month >= start - window.covariate_months, customer_month.c.month <= last
+    )
+    if window.start.day == 1:
+        return kept.subquery("spend")
+    counted = sa.cast(sa.func.sum(sa.case((orders.c.revenue >= 0, 1), else_=0)), sa.Integer)
+    partial = (
+        sa.select(
+            orders.c.customer,
+            orders.c.month,
+            sa.func.sum(orders.c.revenue).label("revenue"),
+            sa.func.sum(orders.c.margin).label("margin"),
+            counted.label("orders"),
+        )
+        .where(orders.c.month == start, orders.c.ordered_at >= window.start)
+        .group_by(orders.c.customer, orders.c.month)
+    )
+    return sa.union_all(kept.where(customer_month.c.month != start), partial).subquery("spend")
+
+
+def _contacts(window: Window, roster: sa.Subquery) -> sa.Subquery:
+    """Variable costs and reach of the roster's units by month, from the exposures."""
+    declared = (
+        sa.case(*((roster.c.arm == arm, cost) for arm, cost in window.redemption_cost), else_=0)
+        if window.redemption_cost
+        else sa.literal(0)
+    )
+    redeemed = sa.case((exposures.c.kind == "redeemed", declared), else_=0)
+    cost = sa.func.sum(sa.func.coalesce(exposures.c.cost, redeemed)).label("cost")
+    keys = (roster.c.unit, roster.c.arm, roster.c.segment, roster.c.stratum)
+    month = month_index(exposures.c.at)
+    return (
+        sa.select(*keys, month.label("month"), cost, sa.literal(1).label("reached"))
+        .join_from(exposures, roster, exposures.c.customer == roster.c.customer)
+        .where(
+            exposures.c.campaign == window.campaign,
+            exposures.c.at >= window.start,
+            month < window.first_month + window.months,
+        )
+        .group_by(*keys, month)
+        .subquery("contacts")
+    )
