@@ -1,4 +1,4 @@
-"""The error tree. Every class here is a mistake a user can mend; the command line prints it, exits 2.
+"""The error tree. Every class here is a mistake a user can mend: printed, exit code 2.
 
 LoyaltyExpError
 ├── DeclarationError    the campaign file is wrong: every mistake of the file at once
@@ -38,12 +38,16 @@ class Mistake:
     table: str
     field: str
     message: str
+    value: str | None = None
+    """What is written there, as TOML; None where it is not to be shown."""
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:"
         table = f" [{self.table}]" if self.table else ""
-        field = f" {self.field}:" if self.field else ""
-        return f"{where}{table}{field} {self.message}"
+        field = f" {self.field}" if self.field else ""
+        value = f" = {self.value}" if self.field and self.value is not None else ""
+        colon = ":" if table or field else ""
+        return f"{where}{table}{field}{value}{colon} {self.message}"
 
 
 class DeclarationError(LoyaltyExpError):

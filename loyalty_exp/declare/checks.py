@@ -11,18 +11,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import ModelWrapValidatorHandler, ValidationError
+from pydantic import BaseModel, ModelWrapValidatorHandler, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from loyalty_exp.declare.environment import is_address
 from loyalty_exp.declare.features import ALL, FEATURES, FRENCH_NAMES, SCHEMES
-from loyalty_exp.declare.kinds import in_words, nearest, spelled
+from loyalty_exp.declare.hints import in_words, nearest, percent_hint, quoted, spelled
+from loyalty_exp.declare.kinds import Expected
 
-__all__ = ["Finding", "of_campaign", "of_declaration", "of_source", "validate"]
+__all__ = ["Finding", "of_campaign", "of_declaration", "of_segments", "of_source", "validate"]
 
 Raw = Mapping[str, Any]
 _T = TypeVar("_T")
-_HOLDOUT_EXPECTED = "a percentage from 1 to 90"
 _LONGEST_MONTHS = 60
 
 
@@ -33,41 +34,80 @@ class Finding:
     loc: tuple[str | int, ...]
     text: str
     hint: str | None = None
-    value: Any = None
 
-    def detail(self) -> InitErrorDetails:
+    def detail(self, kind: str = "finding") -> InitErrorDetails:
         """The finding as a line of a pydantic error."""
-        kind = PydanticCustomError("finding", "{text}", {"text": self.text, "hint": self.hint})
-        return InitErrorDetails(type=kind, loc=self.loc, input=self.value)
+        told = PydanticCustomError(kind, "{text}", {"text": self.text, "hint": self.hint})
+        return InitErrorDetails(type=told, loc=self.loc, input=None)
 
 
 def validate(
+    model: type[BaseModel],
     data: Any,
     handler: ModelWrapValidatorHandler[_T],
-    title: str,
     check: Callable[[Raw], Iterable[Finding]],
 ) -> _T:
-    """Run a model's own validation and a cross-check; raise the mistakes of both at once."""
+    """Run a model's own validation and its cross-check; raise the mistakes of both at once.
+
+    Args:
+        model: The model, whose fields name what is missing or unknown.
+        data: The raw table.
+        handler: The model's own validation.
+        check: The cross-check; what it finds at a place replaces the model's own mistake there.
+
+    Returns:
+        What `handler` makes of the data.
+
+    Raises:
+        ValidationError: All mistakes.
+    """
     result: _T | None = None
     details: list[InitErrorDetails] = []
+    found = {finding.loc: finding for finding in check(data)} if isinstance(data, Mapping) else {}
     try:
         result = handler(data)
     except ValidationError as error:
-        details = [_repeated(line) for line in error.errors(include_url=False)]
-    if isinstance(data, Mapping):
-        told = {detail.get("loc") for detail in details}
-        details += [found.detail() for found in check(data) if found.loc not in told]
+        lines = error.errors(include_url=False)
+        unknown = {line["loc"][0]: _unknown(model, line) for line in lines if _is_unknown(line)}
+        meant = {finding.hint for finding in unknown.values()}
+        for line in lines:
+            if line["loc"] in found or (line["type"] == "missing" and line["loc"][0] in meant):
+                continue
+            details.append(_repeated(model, line, unknown))
+    details += [finding.detail() for finding in found.values()]
     if details or result is None:
-        raise ValidationError.from_exception_data(title, details)
+        raise ValidationError.from_exception_data(model.__name__, details)
     return result
 
 
-def _repeated(line: Any) -> InitErrorDetails:
-    context = dict(line.get("ctx") or {})
-    if line["loc"] == ("arms", "holdout") and "expected" in context:
-        context["expected"] = _HOLDOUT_EXPECTED
+def _is_unknown(line: Any) -> bool:
+    return line["type"] == "extra_forbidden" and len(line["loc"]) == 1
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _unknown(model: type[BaseModel], line: Any) -> Finding:
+    what = "table" if isinstance(line["input"], dict) else "key"
+    (name,) = line["loc"]
+    return Finding((name,), f"unknown {what}", nearest(name, _fields(model)))
+
+
+def _repeated(
+    model: type[BaseModel], line: Any, unknown: Mapping[str | int, Finding]
+) -> InitErrorDetails:
+    """An error of the model's own, with words for what is missing or unknown here."""
+    if _is_unknown(line):
+        return unknown[line["loc"][0]].detail("extra_forbidden")
+    if line["type"] == "missing" and len(line["loc"]) == 1:
+        field = _fields(model)[str(line["loc"][0])]
+        words = [mark.text for mark in field.metadata if isinstance(mark, Expected)]
+        expected = words[0] if words else f"({(field.description or '').rstrip('.')})"
+        text = f"is missing; {expected} is expected" if words else f"is missing {expected}"
+        return Finding(line["loc"], text).detail("missing")
     message = line["msg"].replace("{", "(").replace("}", ")")
-    kind = PydanticCustomError(line["type"], message, context)
+    kind = PydanticCustomError(line["type"], message, dict(line.get("ctx") or {}))
     return InitErrorDetails(type=kind, loc=line["loc"], input=line["input"])
 
 
@@ -119,7 +159,12 @@ def _columns(data: Raw, name: str, needed: Sequence[str]) -> Iterator[Finding]:
     columns = _table(data, name).get("columns", {})
     if name not in data or not isinstance(columns, Mapping):
         return
-    missing = [column for column in needed if column not in columns]
+    others = [str(key) for key in columns if key not in needed]
+    missing = [
+        column
+        for column in needed
+        if column not in columns and nearest(column, others, 0.75) is None
+    ]
     if missing:
         text = f"{in_words(missing).replace(' or ', ' and ')} must be mapped to columns of the file"
         yield Finding(("data", name, "columns"), text)
@@ -138,34 +183,33 @@ def of_campaign(data: Raw) -> Iterator[Finding]:
     both = {name for _, name in _texts(data.get("segments"))}
     for index, name in _texts(data.get("exclude")):
         if name in both:
-            yield Finding(("exclude", index), "the campaign addresses this segment", value=name)
+            yield Finding(("exclude", index), "the campaign addresses this segment")
     if "assignment" in data and data.get("enrolment") == "rolling":
         text = "a split drawn elsewhere cannot be enrolled by draws here: remove one of them"
-        yield Finding(("enrolment",), text, value="rolling")
+        yield Finding(("enrolment",), text)
 
 
 def _dates(data: Raw) -> Iterator[Finding]:
     start, end = _date(data.get("start")), _date(data.get("end"))
     until, as_of = _date(data.get("measure_until")), _date(data.get("as_of"))
     if start and end and end < start:
-        yield Finding(("end",), f"a date from the start on, {start}, is expected", value=end)
+        yield Finding(("end",), f"a date from the start on, {start}, is expected")
     elif end and until and until < end:
         yield Finding(
             ("measure_until",),
             f"a date from the campaign's end on, {end}, is expected",
-            value=until,
         )
     if start and as_of and as_of >= start:
         day_before = start - dt.timedelta(days=1) if start > dt.date.min else start
         text = f"a date before the start, {start}, is expected"
-        yield Finding(("as_of",), text, str(day_before), as_of)
+        yield Finding(("as_of",), text, str(day_before))
     last_field = "measure_until" if until else "end"
     last = until or end
     if start and last:
         months = (last.year - start.year) * 12 + last.month - start.month + 1
         if months > _LONGEST_MONTHS:
             text = f"at most {_LONGEST_MONTHS} months can be followed"
-            yield Finding((last_field,), text, value=last)
+            yield Finding((last_field,), text)
 
 
 def _arms(data: Raw) -> Iterator[Finding]:
@@ -179,8 +223,9 @@ def _arms(data: Raw) -> Iterator[Finding]:
     elif len(arms) == 1:
         yield Finding(("arms",), "an arm beside the holdout is expected")
     holdout = _number(arms.get("holdout"))
-    if holdout is not None and not 1 <= holdout <= 90:
-        yield Finding(("arms", "holdout"), f"{_HOLDOUT_EXPECTED} is expected", value=holdout)
+    if "holdout" in arms and (holdout is None or not 1 <= holdout <= 90):
+        text = "a percentage from 1 to 90 is expected"
+        yield Finding(("arms", "holdout"), text, percent_hint(arms["holdout"]))
         return
     shares = [_number(share) for share in arms.values()]
     known = [share for share in shares if share is not None and 1 <= share <= 99]
@@ -204,28 +249,35 @@ def _costs(data: Raw) -> Iterator[Finding]:
     if isinstance(arms, Mapping):
         treated = [arm for arm in arms if arm != "holdout"]
         for field in ("per_contact", "per_redemption"):
-            for arm, amount in _table(costs, field).items():
+            for arm in _table(costs, field):
                 loc = ("costs", field, arm)
                 if arm == "holdout":
                     yield Finding(loc, "the holdout receives nothing, so it costs nothing")
                 elif arm not in treated:
                     text = f"no such arm; the campaign has {in_words(treated)}" if treated else ""
-                    yield Finding(loc, text or "no such arm", nearest(arm, treated), amount)
+                    yield Finding(loc, text or "no such arm", nearest(arm, treated))
     budget, fixed = _number(costs.get("budget")), _number(costs.get("fixed"))
     if budget is not None and fixed is not None and fixed > budget:
         text = f"at most the budget, {spelled(budget)}, is expected"
-        yield Finding(("costs", "fixed"), text, value=fixed)
+        yield Finding(("costs", "fixed"), text)
 
 
 def _repeats(data: Raw, field: str) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, item in _texts(data.get(field)):
         if item in seen:
-            yield Finding((field, index), "named twice", value=item)
+            yield Finding((field, index), "named twice")
         seen.add(item)
 
 
 # --- the whole -----------------------------------------------------------------------------------
+
+
+def of_segments(data: Raw) -> Iterator[Finding]:
+    """Beside the scheme, [segments] holds tables only."""
+    for key, value in data.items():
+        if key != "scheme" and not isinstance(value, Mapping | BaseModel):
+            yield Finding((key,), "unknown key", nearest(key, ["scheme"]))
 
 
 def of_declaration(data: Raw) -> Iterator[Finding]:
@@ -242,7 +294,7 @@ def of_declaration(data: Raw) -> Iterator[Finding]:
                 *_segments_known(campaign, names, data),
                 *_attributes_known(campaign, attributes, has_customers=_has_customers(data)),
             ):
-                yield Finding(("campaign", key, *found.loc), found.text, found.hint, found.value)
+                yield Finding(("campaign", key, *found.loc), found.text, found.hint)
 
 
 def _has_customers(data: Raw) -> bool:
@@ -291,7 +343,7 @@ def _rule(name: str, where: str, attributes: Iterable[str]) -> Iterator[Finding]
     try:
         parse_rule(where, None, known=attributes)
     except RuleError as error:
-        yield Finding(("segments", name, "where"), error.where_and_what, error.suggestion, where)
+        yield Finding(("segments", name, "where"), error.where_and_what, error.suggestion)
 
 
 def _ids(campaigns: Raw) -> Iterator[Finding]:
@@ -325,10 +377,10 @@ def _segments_known(campaign: Raw, names: Sequence[str], data: Raw) -> Iterator[
             if scheme and meant not in names:
                 used = _table(data, "segments").get("scheme", "rfm")
                 text = f"belongs to the scheme {scheme}, and the scheme is {used}"
-                yield Finding((field, index), text, value=name)
+                yield Finding((field, index), text)
             else:
                 hint = meant if meant in names else nearest(name, names)
-                yield Finding((field, index), "no such segment", hint, name)
+                yield Finding((field, index), "no such segment", quoted(hint))
 
 
 def _attributes_known(
@@ -339,9 +391,9 @@ def _attributes_known(
         if isinstance(value, str) and value != "customer_id" and not has_customers:
             text = "an attribute of customers needs a table [data.customers]"
             hint = nearest(value, ["customer_id"], 0.7) if field == "unit" else None
-            yield Finding((field,), text, hint, value)
+            yield Finding((field,), text, quoted(hint))
     known = {*FEATURES, *attributes, "revenue_band"}
     for index, name in _texts(campaign.get("stratify_by")):
-        close = nearest(name, sorted(known), 0.8)
+        close = nearest(name, sorted(known), 0.75)
         if name not in known and (close or not has_customers):
-            yield Finding(("stratify_by", index), "no such feature or attribute", close, name)
+            yield Finding(("stratify_by", index), "no such feature or attribute", quoted(close))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -35,6 +35,7 @@ from loyalty_exp.declare.kinds import (
     LongText,
     Objective,
     Percent,
+    RuleText,
     Scheme,
     Sentence,
     Slug,
@@ -129,7 +130,7 @@ class Project(Table):
 class SegmentRule(Table):
     """A segment of one's own."""
 
-    where: Annotated[str, Field(min_length=1, max_length=2000)] = Field(
+    where: RuleText = Field(
         description="Who is in it: an expression over the features and attributes of customers, "
         "such as tier = 'gold' and overdue_ratio > 2."
     )
@@ -149,6 +150,11 @@ class Segments(BaseModel):
         description="Built-in segments of the tables: rfm (11 names), tiers (gold, silver, "
         "bronze), risk (of leaving) or value (expected).",
     )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _check(cls, data: Any, handler: ModelWrapValidatorHandler[Segments]) -> Segments:
+        return checks.validate(cls, data, handler, checks.of_segments)
 
     @property
     def rules(self) -> Mapping[str, SegmentRule]:
@@ -267,10 +273,9 @@ class Campaign(Table):
         default=None, description="A split drawn elsewhere, to be measured only."
     )
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _check(cls, data: Any, handler: ModelWrapValidatorHandler[Campaign]) -> Campaign:
-        return checks.validate(data, handler, cls.__name__, checks.of_campaign)
+    def _findings(cls, raw: checks.Raw) -> Iterable[checks.Finding]:
+        return checks.of_campaign(raw)
 
     @property
     def metric(self) -> Metric:
@@ -315,7 +320,6 @@ class Declaration(Table):
         default_factory=dict, alias="campaign", description="The campaigns, by id."
     )
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _check(cls, data: Any, handler: ModelWrapValidatorHandler[Declaration]) -> Declaration:
-        return checks.validate(data, handler, cls.__name__, checks.of_declaration)
+    def _findings(cls, raw: checks.Raw) -> Iterable[checks.Finding]:
+        return checks.of_declaration(raw)

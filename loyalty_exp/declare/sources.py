@@ -5,6 +5,7 @@ Opens nothing: a source stays as written, with its `${NAME}` unresolved.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
@@ -17,7 +18,9 @@ from loyalty_exp.declare.kinds import (
     Delimiter,
     Encoding,
     Preset,
+    QueryText,
     Sentence,
+    Share,
     Source,
     Timezone,
 )
@@ -30,6 +33,16 @@ class Table(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _check(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        return checks.validate(cls, data, handler, cls._findings)
+
+    @classmethod
+    def _findings(cls, raw: checks.Raw) -> Iterable[checks.Finding]:  # noqa: ARG003
+        """What is wrong between the fields of the raw table."""
+        return ()
+
 
 class _Source(Table):
     """A file, or a table or query of a database."""
@@ -41,7 +54,7 @@ class _Source(Table):
     table: Sentence | None = Field(
         default=None, description="Which table to read, when the source is a database."
     )
-    query: Annotated[str, Field(min_length=1, max_length=20_000)] | None = Field(
+    query: QueryText | None = Field(
         default=None,
         description="Which query to run, when the source is a database and no table fits.",
     )
@@ -51,7 +64,7 @@ class _Source(Table):
     encoding: Encoding | None = Field(
         default=None, description="Encoding of a CSV file; detected if absent."
     )
-    max_rejected_percent: Annotated[float, Field(ge=0, le=100)] = Field(
+    max_rejected_percent: Share = Field(
         default=1.0,
         description="Share of unreadable rows, in percent, above which nothing is loaded.",
     )
@@ -61,10 +74,9 @@ class _Source(Table):
         """The source with its environment variables filled in: open it, never show it."""
         return expand(self.source)
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _check(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
-        return checks.validate(data, handler, cls.__name__, checks.of_source)
+    def _findings(cls, raw: checks.Raw) -> Iterable[checks.Finding]:
+        return checks.of_source(raw)
 
 
 class Orders(_Source):
