@@ -52,6 +52,16 @@ class Reason(StrEnum):
     NO_THIRD_MOMENTS = "no interval: the third moments were not measured"
     NOT_MEANINGFUL = "not meaningful: the holdout's mean may be zero or negative"
     LOG_SCALE = "approximate interval on the log scale: the exact one is unbounded"
+    PART_MISSING = "not estimable: one of the effects it is made of is not"
+    NO_BUYERS = "not estimable: an arm has no buyer"
+    NO_COST = "not meaningful: the campaign added no cost"
+    COST_UNCERTAIN = "not shown: the added cost is too uncertain to divide by, see the net result"
+    RATIO_UNBOUNDED = "not shown: its interval has no end, see the net result"
+    ORDERS_UNDETERMINED = "not determined: the campaign may have added no order"
+    ORDERS_LOST = "not meaningful: fewer orders than without the campaign"
+    NOT_POSITIVE = "not defined: a mean is zero or negative"
+    FEW_MONTHS = "not estimable: fewer than four closed months"
+    SINGULAR = "not estimable: the months repeat each other"
 
 
 class IntervalMethod(StrEnum):
