@@ -6,8 +6,9 @@ Fills two temporary tables in the caller's transaction; assigns nobody.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,10 +18,19 @@ from loyalty_exp.declare.models import Campaign, UniversalHoldout
 from loyalty_exp.errors import LaunchError
 from loyalty_exp.store.queries import draw as queries
 from loyalty_exp.store.queries.draw import Exclusion, Population
-from loyalty_exp.store.queries.features import features
 from loyalty_exp.store.tables import attributes, customers_table
 
-__all__ = ["COVARIATE_MONTHS", "Audience", "fill_audience", "population_of", "present_attributes"]
+__all__ = [
+    "COVARIATE_MONTHS",
+    "Audience",
+    "FeatureQuery",
+    "fill_audience",
+    "population_of",
+    "present_attributes",
+]
+
+FeatureQuery = Callable[[dt.date, Collection[str]], sa.Select[Any]]
+"""A row a customer, with the named features at a date."""
 
 COVARIATE_MONTHS = 12
 """Calendar months before the start month whose revenue is the covariate."""
@@ -74,6 +84,7 @@ def fill_audience(
     as_of: dt.date,
     universal: UniversalHoldout | None,
     launched: Sequence[FrozenPlan],
+    features: FeatureQuery,
 ) -> Audience:
     """Fill the temporary tables `candidates` and `audience`.
 
@@ -85,6 +96,7 @@ def fill_audience(
         as_of: date of the memberships.
         universal: the universal holdout, where one is declared.
         launched: frozen plans of every wave launched so far.
+        features: gives the customer features that strata name.
 
     Raises:
         LaunchError: an attribute that the declaration names is not in the data.

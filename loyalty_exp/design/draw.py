@@ -20,6 +20,7 @@ from loyalty_exp.declare.models import Campaign, Project, UniversalHoldout
 from loyalty_exp.design.audience import (
     COVARIATE_MONTHS,
     Audience,
+    FeatureQuery,
     fill_audience,
     population_of,
 )
@@ -101,6 +102,7 @@ def draw_wave(
     start: dt.date,
     as_of: dt.date,
     rules: Mapping[str, str],
+    features: FeatureQuery,
     now: dt.datetime,
     version: str,
 ) -> FrozenPlan:
@@ -116,6 +118,7 @@ def draw_wave(
         start: first day of the wave.
         as_of: date of the memberships.
         rules: the rule of each declared segment, as text.
+        features: gives the customer features that strata name.
         now: time of the launch, UTC.
         version: version of this package.
 
@@ -131,6 +134,7 @@ def draw_wave(
         as_of=as_of,
         universal=universal,
         launched=plans,
+        features=features,
     )
     drawn = _share_out(campaign_id, campaign, audience, wave, salt_of(project, campaign_id, wave))
     population = population_of(connection, campaign)

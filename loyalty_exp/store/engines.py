@@ -83,6 +83,7 @@ class Store:
         """
         with self._connect(read_only=False) as connection, connection.begin():
             tables.metadata.create_all(connection)
+            tables.customers_table().create(connection, checkfirst=True)
             yield connection
 
     @property

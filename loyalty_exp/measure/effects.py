@@ -1,0 +1,216 @@
+"""Effects of an arm against another: rows by month and cumulative, and the looks.
+
+Reads moments, never the database. The interval's method comes from the frozen plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loyalty_exp.declare.frozen import Calendar, FrozenPlan
+from loyalty_exp.measure.results import EffectRow, Estimate, Look
+from loyalty_exp.stats.ancova import (
+    IntervalMethod,
+    JointEffects,
+    interval,
+    interval_notes,
+    joint_effects,
+    method_covariance,
+    p_values,
+    relative_effects,
+)
+from loyalty_exp.stats.bands import simultaneous_band
+from loyalty_exp.stats.looks import boundaries, look_correlation, spending_function
+from loyalty_exp.store.outcomes import ALL, Outcomes, covariate_of
+
+__all__ = [
+    "CUMULATIVE",
+    "MEAN_METRICS",
+    "Question",
+    "effect_rows",
+    "estimate_looks",
+    "finite",
+    "look_boundaries",
+    "method_of",
+    "names_of",
+    "solve",
+]
+
+Floats = NDArray[np.float64]
+
+CUMULATIVE = "cumulative"
+MEAN_METRICS = ("revenue", "margin", "orders", "active", "net")
+"""Metrics that are means over all assigned units; net is margin minus variable cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is compared: an arm against another, in a segment and a wave, or all of them."""
+
+    arm: str
+    against: str
+    segment: str = ALL
+    wave: int | None = None
+
+
+def finite(value: float) -> float | None:
+    """A number, or None where it could not be estimated."""
+    return float(value) if np.isfinite(value) else None
+
+
+def names_of(metric: str, months: int, *, cumulative: bool) -> list[str]:
+    """Variables of a metric: its months, or its sums from month 0 to each month."""
+    return [f"{metric}_{'c' if cumulative else ''}{k}" for k in range(months)]
+
+
+def method_of(plan: FrozenPlan, question: Question, metric: str) -> IntervalMethod:
+    """The frozen method against the holdout; Welch's between treated arms, which are alike."""
+    if question.against != plan.holdout:
+        return IntervalMethod.W1
+    return IntervalMethod(plan.methods[f"{question.arm}:{metric}"])
+
+
+def solve(outcomes: Outcomes, question: Question, variables: Sequence[str]) -> JointEffects | None:
+    """Joint effects on some variables; None when one of the arms has nobody there."""
+    comparisons = outcomes.comparisons(
+        question.arm, question.against, question.segment, question.wave
+    )
+    if not comparisons:
+        return None
+    return joint_effects(comparisons, variables, [covariate_of(name) for name in variables])
+
+
+def look_boundaries(plan: FrozenPlan, looks: JointEffects) -> Floats:
+    """Boundary of each look taken, in standard errors, from the correlation of the looks."""
+    return boundaries(
+        look_correlation(looks), spending_function(plan.spending), plan.alpha, plan.looks
+    )
+
+
+def effect_rows(
+    plan: FrozenPlan,
+    outcomes: Outcomes,
+    calendar: Calendar,
+    question: Question,
+    metrics: Sequence[str] = MEAN_METRICS,
+) -> list[EffectRow]:
+    """Effects of each month begun and, once a month is closed, the cumulative one.
+
+    Args:
+        plan: the frozen plan.
+        outcomes: moments by wave, arm and segment.
+        calendar: which months are closed.
+        question: what is compared.
+        metrics: mean metrics, each in rows of its own.
+    """
+    months, closed = calendar.begun, calendar.closed
+    variables = [
+        name
+        for metric in metrics
+        for name in (
+            *names_of(metric, months, cumulative=False),
+            *names_of(metric, closed, cumulative=True),
+        )
+    ]
+    effects = solve(outcomes, question, variables) if variables else None
+    if effects is None:
+        return []
+    rows: list[EffectRow] = []
+    for metric in metrics:
+        method = method_of(plan, question, metric)
+        path = effects.select(names_of(metric, months, cumulative=False))
+        band = simultaneous_band(path, method, 1 - plan.alpha).critical
+        rows += _rows(plan, path, method, question, metric, calendar, np.full(months, band))
+        if closed:
+            looks = effects.select(names_of(metric, closed, cumulative=True))
+            last = looks.select([f"{metric}_c{closed - 1}"])
+            boundary = look_boundaries(plan, looks)[-1:]
+            rows += _rows(plan, last, method, question, metric, None, boundary)
+    return rows
+
+
+def estimate_looks(
+    plan: FrozenPlan, outcomes: Outcomes, calendar: Calendar, question: Question, metric: str
+) -> tuple[Look, ...]:
+    """Every look taken at the cumulative effect of a metric, with its boundary and interval."""
+    if not calendar.closed:
+        return ()
+    effects = solve(outcomes, question, names_of(metric, calendar.closed, cumulative=True))
+    if effects is None:
+        return ()
+    method = method_of(plan, question, metric)
+    boundary = look_boundaries(plan, effects)
+    lower, upper = interval(effects, method, critical=boundary)
+    treated, control = method_covariance(effects, method)
+    error = np.sqrt(np.diag(treated) + np.diag(control))
+    return tuple(
+        Look(
+            month=calendar.labels[k],
+            number=k + 1,
+            effect=Estimate(finite(effects.estimate[k]), finite(lower[k]), finite(upper[k])),
+            z=finite(effects.estimate[k] / error[k]),
+            boundary=float(boundary[k]),
+            significant=bool(lower[k] > 0 or upper[k] < 0),
+        )
+        for k in range(calendar.closed)
+    )
+
+
+def _rows(
+    plan: FrozenPlan,
+    effects: JointEffects,
+    method: IntervalMethod,
+    question: Question,
+    metric: str,
+    calendar: Calendar | None,
+    critical: Floats,
+) -> list[EffectRow]:
+    """One row an outcome: months of the calendar, or without one the cumulative effect."""
+    level = 1 - plan.alpha
+    lower, upper = interval(effects, method, level)
+    wide_lower, wide_upper = interval(effects, method, level, critical)
+    treated, control = method_covariance(effects, method)
+    error = np.sqrt(np.diag(treated) + np.diag(control))
+    p = p_values(effects, method)
+    relative = relative_effects(effects, method, level)
+    notes = interval_notes(effects, method)
+    n = effects.n_treated
+    rows = []
+    for k in range(len(effects.outcomes)):
+        said = dict.fromkeys([*notes[k], *relative.notes[k]])
+        rows.append(
+            EffectRow(
+                campaign=plan.campaign,
+                wave=ALL if question.wave is None else str(question.wave),
+                segment=question.segment,
+                arm=question.arm,
+                against=question.against,
+                metric=metric,
+                month=CUMULATIVE if calendar is None else calendar.labels[k],
+                n_treated=n,
+                n_holdout=effects.n_control,
+                mean_treated=finite(effects.mean_treated[k]),
+                mean_holdout=finite(effects.mean_control[k]),
+                effect_per_customer=finite(effects.estimate[k]),
+                standard_error=finite(error[k]),
+                ci_lower=finite(lower[k]),
+                ci_upper=finite(upper[k]),
+                level=level,
+                p_value=finite(p[k]),
+                relative_effect=finite(relative.estimate[k]),
+                relative_ci_lower=finite(relative.lower[k]),
+                relative_ci_upper=finite(relative.upper[k]),
+                total_effect=finite(n * effects.estimate[k]),
+                total_ci_lower=finite(n * lower[k]),
+                total_ci_upper=finite(n * upper[k]),
+                closed=calendar is None or k < calendar.closed,
+                notes="; ".join(said),
+                simultaneous_ci_lower=finite(wide_lower[k]),
+                simultaneous_ci_upper=finite(wide_upper[k]),
+            )
+        )
+    return rows

@@ -1,0 +1,305 @@
+"""The architecture on one screen: opens a declaration with its store and composes the stages.
+
+declare -> load -> segment -> plan -> launch -> measure -> report, each one method.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from loyalty_exp.declare.features import FEATURES
+from loyalty_exp.declare.frozen import FrozenPlan
+from loyalty_exp.declare.models import Campaign, Declaration
+from loyalty_exp.declare.rules import parse_rule
+from loyalty_exp.declare.toml import read
+from loyalty_exp.design.audience import present_attributes
+from loyalty_exp.design.draw import (
+    Verification,
+    changes,
+    draw_wave,
+    launched_plans,
+    roster_rows,
+    verify_wave,
+)
+from loyalty_exp.design.lists import write_lists
+from loyalty_exp.errors import LaunchError, MeasureError
+from loyalty_exp.measure.campaign import measure_campaign
+from loyalty_exp.measure.results import CampaignResult, Provenance
+from loyalty_exp.report.render import site
+from loyalty_exp.segment.features import customer_features
+from loyalty_exp.segment.membership import (
+    SegmentRow,
+    declared_size,
+    membership_rows,
+    rule_members,
+    scheme_members,
+    segment_sizes,
+)
+from loyalty_exp.store.engines import open_store
+from loyalty_exp.store.load import LoadReport, load
+from loyalty_exp.store.queries import registry
+from loyalty_exp.store.tables import customers_table, memberships
+
+__all__ = ["Launched", "Project", "open_project"]
+
+Progress = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    """Report no progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """What a launch did."""
+
+    plan: FrozenPlan
+    new: bool
+    """False when the campaign was launched before and nothing was changed."""
+    lists: tuple[Path, ...]
+    """The contact list of each treated arm, then the do-not-contact list."""
+
+
+def open_project(path: str | Path = "campaigns.toml", progress: Progress = _silent) -> Project:
+    """Open a declaration with its store.
+
+    Args:
+        path: the TOML file, or a folder of them.
+        progress: called with a sentence at the start of each long step.
+
+    Raises:
+        DeclarationError: the declaration holds mistakes; all are listed.
+    """
+    return Project(read(path), Path(path), progress)
+
+
+class Project:
+    """A declaration and its store; one method a stage."""
+
+    def __init__(
+        self, declaration: Declaration, path: Path, progress: Progress = _silent, caveat: str = ""
+    ) -> None:
+        self.declaration = declaration
+        self.path = path
+        self.base = path if path.is_dir() else path.parent
+        self.caveat = caveat
+        self._progress = progress
+        self.store = open_store(_beside(declaration.project.database_url, self.base), progress)
+
+    def load(self) -> list[LoadReport]:
+        """Read every declared source into the store; loading the same file twice changes nothing.
+
+        Raises:
+            DataError: a source cannot be read as declared; nothing was changed.
+        """
+        project = self.declaration.project
+        return load(
+            self.store,
+            self.declaration.data,
+            project_timezone=project.timezone,
+            currency=project.currency,
+            margin_rate=project.margin_rate,
+            base=self.base,
+            now=dt.datetime.now(dt.UTC),
+            progress=self._progress,
+        )
+
+    def segments(self, as_of: dt.date | None = None) -> list[SegmentRow]:
+        """Sizes of the scheme's segments and of the declared ones at a date.
+
+        Args:
+            as_of: the date; the last day of data if None.
+        """
+        with self.store.read() as connection:
+            day = as_of or self._data_through(connection)
+            rows = list(segment_sizes(connection, day, self.declaration.segments.scheme))
+            for name in self.declaration.segments.rules:
+                members = self._members(connection, name, day)
+                rows.append(declared_size(connection, day, name, members))
+        return rows
+
+    def launch(self, campaign_id: str, on: dt.date | None = None) -> Launched:
+        """Draw a campaign, freeze its plan and write its lists; once only.
+
+        Args:
+            campaign_id: id of the campaign.
+            on: first day of a new wave of a rolling campaign; the day after the data end if None.
+
+        Raises:
+            LaunchError: nobody is eligible, or the declaration changed since the launch.
+        """
+        campaign = self._campaign(campaign_id)
+        with self.store.write() as connection:
+            kept = _plans(connection, campaign_id)
+            if kept and campaign.enrolment == "once":
+                if changed := changes(kept[0], campaign):
+                    raise LaunchError(
+                        f"{campaign_id} was launched on the plan {kept[0].digest[:12]} and its "
+                        "declaration was edited since: " + "; ".join(changed) + ". The frozen "
+                        "plan stands; put the declaration back, or declare a new campaign"
+                    )
+                plan, new = kept[0], False
+            else:
+                first = not kept
+                start = campaign.start if first else on or self._day_after_data(connection)
+                as_of = campaign.as_of if first else start - dt.timedelta(days=1)
+                rules = self._enrol(connection, campaign, as_of)
+                self._progress(f"drawing {campaign_id}")
+                plan = draw_wave(
+                    connection,
+                    campaign_id,
+                    campaign,
+                    project=self.declaration.project,
+                    universal=self.declaration.universal_holdout,
+                    wave=len(kept),
+                    start=start,
+                    as_of=as_of,
+                    rules=rules,
+                    features=customer_features,
+                    now=dt.datetime.now(dt.UTC).replace(tzinfo=None),
+                    version=_version(),
+                )
+                new = True
+        return Launched(plan, new, tuple(self._write_lists(plan)))
+
+    def verify(self, campaign_id: str | None = None) -> list[Verification]:
+        """Draw every launched wave again from its recipe and compare.
+
+        Args:
+            campaign_id: one campaign, or all that were launched if None.
+        """
+        with self.store.read() as connection:
+            plans = launched_plans(connection)
+            chosen = [plan for plan in plans if campaign_id in {None, plan.campaign}]
+            if campaign_id is not None and not chosen:
+                raise MeasureError(f"{campaign_id} was not launched")
+            return [verify_wave(connection, plan.campaign, plan.wave) for plan in chosen]
+
+    def measure(self, campaign_id: str) -> CampaignResult:
+        """Effects of a launched campaign up to the data at hand.
+
+        Raises:
+            MeasureError: the campaign was not launched.
+        """
+        with self.store.read() as connection:
+            plans = _plans(connection, campaign_id)
+            if not plans:
+                raise MeasureError(
+                    f"{campaign_id} was not launched; run `loyalty-exp launch {campaign_id}`"
+                )
+            declared = self.declaration.campaigns.get(campaign_id)
+            self._progress(f"measuring {campaign_id}")
+            return measure_campaign(
+                connection,
+                plans,
+                provenance=self._provenance(connection, f"loyalty-exp measure {campaign_id}"),
+                deviations=changes(plans[0], declared) if declared else (),
+                caveat=self.caveat,
+            )
+
+    def launched(self) -> list[str]:
+        """Ids of the launched campaigns, in alphabetical order."""
+        with self.store.read() as connection:
+            return sorted({plan.campaign for plan in launched_plans(connection)})
+
+    def report(self, directory: Path | None = None, language: str | None = None) -> list[Path]:
+        """Write the HTML site of every launched campaign; its index comes first.
+
+        Args:
+            directory: where; `reports` beside the declaration if None.
+            language: fr or en; the project's if None.
+        """
+        results = [self.measure(campaign_id) for campaign_id in self.launched()]
+        return site(
+            results,
+            directory or self.base / "reports",
+            language=language or self.declaration.project.locale,
+            project=self.declaration.project.name,
+            progress=self._progress,
+        )
+
+    def _campaign(self, campaign_id: str) -> Campaign:
+        campaigns = self.declaration.campaigns
+        if campaign_id not in campaigns:
+            known = ", ".join(campaigns) or "none"
+            raise LaunchError(f"no campaign {campaign_id!r} is declared; declared: {known}")
+        return campaigns[campaign_id]
+
+    def _members(self, connection: sa.Connection, name: str, as_of: dt.date) -> sa.Select[Any]:
+        """Customers of a declared segment, a built-in one, or all."""
+        segments = self.declaration.segments
+        if name == "all":
+            return registry.every_customer(as_of.year * 12 + as_of.month)
+        if name not in segments.rules:
+            return scheme_members(name, segments.scheme, as_of)
+        kinds = present_attributes(connection)
+        rule = parse_rule(segments.rules[name].where, {**FEATURES, **kinds})
+        return rule_members(rule, as_of, customers_table(list(kinds.items())) if kinds else None)
+
+    def _enrol(
+        self, connection: sa.Connection, campaign: Campaign, as_of: dt.date
+    ) -> Mapping[str, str]:
+        """Keep the memberships a campaign needs, once; gives the rules as text."""
+        rules = self.declaration.segments.rules
+        texts: dict[str, str] = {}
+        for name in (*campaign.segments, *campaign.exclude):
+            scheme = f"{self.declaration.segments.scheme}: {name}"
+            texts[name] = rules[name].where if name in rules else scheme
+            if not connection.scalar(registry.kept_membership(name, as_of)):
+                self._progress(f"segment {name} at {as_of}")
+                rows = membership_rows(name, as_of, self._members(connection, name, as_of))
+                names = ["segment", "as_of", "customer"]
+                connection.execute(memberships.insert().from_select(names, rows))
+        return texts
+
+    def _write_lists(self, plan: FrozenPlan) -> list[Path]:
+        folder = self.base / "lists" / plan.campaign / f"wave-{plan.wave}"
+        with self.store.read() as connection:
+            rows = connection.execute(roster_rows(plan.campaign, plan.wave))
+            return write_lists(folder, plan.arms, (tuple(map(str, row)) for row in rows))
+
+    def _data_through(self, connection: sa.Connection) -> dt.date:
+        """Last day of data: that of the last order, or the declared day of the export."""
+        _, last = connection.execute(registry.data_dates()).one()
+        if last is None:
+            raise MeasureError("the store holds no order; run `loyalty-exp load`")
+        return max(last.date(), self.declaration.data.orders.extracted_on or last.date())
+
+    def _day_after_data(self, connection: sa.Connection) -> dt.date:
+        return self._data_through(connection) + dt.timedelta(days=1)
+
+    def _provenance(self, connection: sa.Connection, command: str) -> Provenance:
+        first, _ = connection.execute(registry.data_dates()).one()
+        through = self._data_through(connection)
+        loads = tuple(
+            (row.what, row.source, row.digest, row.rows_loaded, row.rows_rejected)
+            for row in connection.execute(registry.kept_loads())
+        )
+        engine = connection.dialect.name
+        return Provenance(through, first.date(), loads, _version(), engine, command)
+
+
+def _plans(connection: sa.Connection, campaign_id: str) -> list[FrozenPlan]:
+    rows = connection.execute(registry.wave_plans(campaign_id))
+    return [FrozenPlan.from_json(row.plan) for row in rows]
+
+
+def _version() -> str:
+    return importlib.metadata.version("loyalty_exp")
+
+
+def _beside(url: str, base: Path) -> str:
+    """A file database's URL with its relative path taken from the declaration's folder."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "duckdb" or parsed.database in {None, ":memory:"}:
+        return url
+    return parsed.set(database=str(base / str(parsed.database))).render_as_string(
+        hide_password=False
+    )
