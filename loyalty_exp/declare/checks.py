@@ -372,15 +372,25 @@ def _segments_known(campaign: Raw, names: Sequence[str], data: Raw) -> Iterator[
         for index, name in _texts(campaign.get(field)):
             if name in names:
                 continue
-            meant = FRENCH_NAMES.get(name, FRENCH_NAMES.get(name.capitalize(), name))
+            meant = _built_in(name)
+            if meant in names:
+                continue
             scheme = next((key for key, built_in in SCHEMES.items() if meant in built_in), None)
-            if scheme and meant not in names:
+            if scheme:
                 used = _table(data, "segments").get("scheme", "rfm")
                 text = f"belongs to the scheme {scheme}, and the scheme is {used}"
                 yield Finding((field, index), text)
             else:
-                hint = meant if meant in names else nearest(name, names)
-                yield Finding((field, index), "no such segment", quoted(hint))
+                hint = quoted(nearest(name, names))
+                yield Finding((field, index), "no such segment", hint)
+
+
+def _built_in(name: str) -> str | None:
+    """The built-in segment meant by its name, its French name or either as an id."""
+    plain = name.casefold().replace("_", " ")
+    there = {known.casefold(): known for names in SCHEMES.values() for known in names}
+    french = {known.casefold(): meant for known, meant in FRENCH_NAMES.items()}
+    return there.get(plain, french.get(plain))
 
 
 def _attributes_known(

@@ -58,7 +58,15 @@ FRENCH_NAMES: Mapping[str, str] = {
     "argent": "silver",
     "faible": "low",
     "moyen": "medium",
+    "moyenne": "medium",
     "élevé": "high",
+    "élevée": "high",
+    "Risque faible": "low",
+    "Risque moyen": "medium",
+    "Risque élevé": "high",
+    "Valeur faible": "low",
+    "Valeur moyenne": "medium",
+    "Valeur élevée": "high",
 }
 """What a French reader calls a built-in segment: its name in a declaration."""
 

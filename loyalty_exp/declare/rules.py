@@ -27,7 +27,6 @@ class Rule:
     """A rule that was read: its text, and the columns it needs."""
 
     text: str
-    columns: tuple[str, ...]
     columns: frozenset[str]
     """Names of the features and attributes used."""
     tree: Node = field(repr=False)
@@ -60,8 +59,9 @@ def parse_rule(
 
     Args:
         text: Such as "tier = 'gold' and overdue_ratio > 2".
-        columns: Every name there is, with its kind (number, text, date or boolean); None before the data are read: a name that is
-            no feature is then taken for an attribute, unless it is close to a feature.
+        columns: Every name there is, with its kind (number, text, date or boolean); None before
+            the data are read: a name that is no feature is then taken for an attribute, unless
+            it is close to a feature.
         known: Attributes that are known by name though not by kind; used without `columns`.
 
     Returns:
