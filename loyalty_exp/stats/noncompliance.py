@@ -10,9 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from loyalty_exp.stats.ratios import fieller
+
 __all__ = ["ReachedEffect", "effect_on_reached"]
 
 WEAK_F = 10.0
+MISSING = "not estimable: an effect of being assigned is missing"
+UNBOUNDED = "not estimable, see the effect on all: too few more were reached"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ def effect_on_reached(
     variance_outcome: float,
     covariance: float,
     variance_reached: float,
-    critical: float,
+    critical: float | tuple[float, float],
 ) -> ReachedEffect:
     """Returns the effect on the reached, with the set of values that the data do not refute.
 
@@ -58,26 +62,23 @@ def effect_on_reached(
         variance_outcome: Variance of the first estimate.
         covariance: Covariance of the two.
         variance_reached: Variance of the second; 0 if all treated units and no other are reached.
-        critical: Critical value of the effect's own interval.
+        critical: Critical value of the effect's own interval, or its (down, up).
 
     Returns:
         The effect and its limits; NaN with a reason where the set is unbounded.
 
     Source: Anderson and Rubin (1949); Fieller (1954); F < 10: Staiger and Stock (1997).
     """
-    if not np.isfinite([outcome, reached, variance_outcome, covariance, variance_reached]).all():
-        return _unknown(np.nan, "not estimable: an effect of being assigned is missing")
+    numbers = [outcome, reached, variance_outcome, covariance, variance_reached]
+    if not np.isfinite([*numbers, *np.ravel(critical)]).all():
+        return _unknown(np.nan, MISSING)
     with np.errstate(divide="ignore", invalid="ignore"):
         f = float(np.divide(reached**2, variance_reached))
-    a = reached**2 - critical**2 * variance_reached
-    if not a > 0:
-        return _unknown(f, "not estimable, see the effect on all: too few more were reached")
-    half_b = outcome * reached - critical**2 * covariance
-    c = outcome**2 - critical**2 * variance_outcome
-    root = np.sqrt(max(half_b**2 - a * c, 0.0))
-    return ReachedEffect(
-        outcome / reached, float((half_b - root) / a), float((half_b + root) / a), f, f < WEAK_F
-    )
+    joint = np.array([[variance_outcome, covariance], [covariance, variance_reached]])
+    region = fieller(outcome, reached, joint, critical)
+    if not region.is_bounded:
+        return _unknown(f, UNBOUNDED)
+    return ReachedEffect(outcome / reached, region.lower, region.upper, f, f < WEAK_F)
 
 
 def _unknown(f: float, reason: str) -> ReachedEffect:
