@@ -61,6 +61,7 @@ class Reason(StrEnum):
     ORDERS_LOST = "not meaningful: fewer orders than without the campaign"
     NOT_POSITIVE = "not defined: a mean is zero or negative"
     FEW_MONTHS = "not estimable: fewer than four closed months"
+    NO_CHANGE = "not estimable: nothing varies between these months"
     SINGULAR = "not estimable: the months repeat each other"
 
 
