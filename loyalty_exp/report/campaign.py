@@ -1,0 +1,544 @@
+"""The page of one campaign, from its result: what it earned, then the proof. Draws no markup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loyalty_exp.measure.results import CheckStatus, VerdictKind
+from loyalty_exp.report import charts
+from loyalty_exp.report.checks import check_sentence
+from loyalty_exp.report.evidence import (
+    checks_section,
+    fading_section,
+    flow_section,
+    foot,
+    how_section,
+    plan_section,
+    robustness_section,
+)
+from loyalty_exp.report.parts import (
+    by_month,
+    cumulative,
+    effect_cells,
+    estimate_cells,
+    headline_interval,
+    metric_text,
+    metric_unit,
+    money_cell,
+    notes_of,
+    titled_arms,
+)
+from loyalty_exp.report.responses import decomposition_section, metrics_fold, segments_section
+from loyalty_exp.report.views import (
+    Cell,
+    Column,
+    Figure,
+    KeyFigure,
+    Notice,
+    Page,
+    Row,
+    Section,
+    Table,
+    VerdictLine,
+)
+from loyalty_exp.report.words import (
+    arm_name,
+    first_reading,
+    interval,
+    metric_name,
+    money_finding,
+    money_range,
+    monthly_finding,
+    verdict_line,
+)
+
+if TYPE_CHECKING:
+    from loyalty_exp.measure.results import ArmResult, CampaignResult
+    from loyalty_exp.report.tongue import Tongue
+
+__all__ = ["arm_verdicts", "campaign_file", "campaign_page", "explanation"]
+
+
+def campaign_file(campaign: str) -> str:
+    """File name of a campaign's page."""
+    return f"campaign-{campaign}.html"
+
+
+def campaign_page(t: Tongue, result: CampaignResult) -> Page:
+    """The page of a campaign, in the order a doubter would ask."""
+    _ = t.gettext
+    plan = result.plan
+    sections = (
+        months_section(t, result),
+        money_section(t, result),
+        arms_section(t, result),
+        segments_section(t, result),
+        decomposition_section(t, result),
+        fading_section(t, result),
+        flow_section(t, result),
+        checks_section(t, result),
+        robustness_section(t, result),
+        plan_section(t, result),
+        how_section(t, result),
+    )
+    dates = _("%(start)s to %(end)s") % {"start": t.date(plan.start), "end": t.date(plan.end)}
+    return Page(
+        name=campaign_file(result.campaign),
+        language=t.language,
+        title=f"{plan.name} · {plan.project}",
+        eyebrow=" · ".join((plan.project, _("Campaign"), dates)),
+        heading=plan.name,
+        standfirst=plan.hypothesis,
+        notices=_notices(t, result),
+        verdicts=arm_verdicts(t, result),
+        key_figures=_key_figures(t, result),
+        explained=explanation(t),
+        sections=tuple(section for section in sections if section is not None),
+        foot=foot(t, result),
+    )
+
+
+def explanation(t: Tongue) -> str:
+    """What customers left out on purpose are: said once on every page."""
+    return t.gettext(
+        "Customers left out on purpose were drawn at random and receive nothing; what the "
+        "others buy more or less than they do is what the campaign caused. “Between X and Y”: "
+        "the range that holds in 95 of 100 such tests."
+    )
+
+
+def arm_verdicts(t: Tongue, result: CampaignResult) -> tuple[VerdictLine, ...]:
+    """One verdict sentence an arm, or one alone when a failed check suspends them all."""
+    _ = t.gettext
+    lines: list[VerdictLine] = []
+    reading = t.date(first_reading(result.plan))
+    several = len(result.arms) > 1
+    for arm in result.arms:
+        subject = _("“%(arm)s”") % {"arm": arm_name(t, arm.arm)} if several else result.plan.name
+        reason = _suspension(t, result, arm)
+        line = verdict_line(t, subject, arm.verdict, reason=reason, reading=reading)
+        if line.text not in [known.text for known in lines]:
+            lines.append(line)
+    if lines and all(arm.verdict.kind is VerdictKind.NO_DATA for arm in result.arms):
+        line = verdict_line(t, result.plan.name, result.arms[0].verdict, reading=reading)
+        return (line,)
+    return tuple(lines)
+
+
+def _suspension(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:
+    """The sentence of the first failed check that suspends an arm's verdict."""
+    if arm.verdict.kind is not VerdictKind.SUSPENDED:
+        return ""
+    checks = {check.name: check for check in result.checks}
+    named = [checks[reason] for reason in arm.verdict.reasons if reason in checks]
+    failed = [c for c in result.checks if c.status is CheckStatus.FAILED and c.critical]
+    for check in (*named, *failed):
+        sentence = check_sentence(t, check)
+        return f"{sentence.text} {sentence.advice}".strip()
+    return t.gettext(arm.verdict.reasons[0]) if arm.verdict.reasons else ""
+
+
+def _notices(t: Tongue, result: CampaignResult) -> tuple[Notice, ...]:
+    """What must not be overlooked: caveat, failed checks, changes after launch."""
+    _ = t.gettext
+    notices = []
+    if result.caveat:
+        notices.append(Notice("caveat", _("About these data"), (t.gettext(result.caveat),)))
+    failed = [check for check in result.checks if check.status is CheckStatus.FAILED]
+    if failed:
+        lines = tuple(check_sentence(t, check).text for check in failed)
+        title = t.ngettext("A check has failed", "%(n)s checks have failed", len(failed))
+        notices.append(Notice("failed", title % {"n": len(failed)}, lines))
+    if result.deviations:
+        title = _("Changed after launch (post hoc): the frozen plan stands")
+        notices.append(Notice("deviation", title, tuple(map(t.gettext, result.deviations))))
+    return tuple(notices)
+
+
+def _key_figures(t: Tongue, result: CampaignResult) -> tuple[KeyFigure, ...]:
+    """Four figures at most: net result, return per unit of money spent, customers, months."""
+    _ = t.gettext
+    figures = [_net_figure(t, result, arm) for arm in result.arms[:2]]
+    if len(result.arms) == 1:
+        figures.append(_return_figure(t, result.arms[0]))
+    if len(result.arms) > 2:
+        figures = []
+    plan = result.plan
+    treated = sum(plan.units_of(arm) for arm in plan.treated_arms)
+    figures.append(
+        KeyFigure(
+            _("Customers in the test"),
+            t.number(treated + plan.units_of(plan.holdout)),
+            _("of whom %(n)s left out on purpose") % {"n": t.number(plan.units_of(plan.holdout))},
+            _("drawn at random, %(day)s") % {"day": t.date(plan.start)},
+        )
+    )
+    closed = len({row.month for row in result.rows if row.closed and row.month != "cumulative"})
+    through = t.month(result.closed_through) if result.closed_through else _("none yet")
+    figures.append(
+        KeyFigure(
+            _("Months closed"),
+            _("%(closed)s of %(planned)s") % {"closed": closed, "planned": plan.looks},
+            _("last closed: %(month)s") % {"month": through},
+            t.ngettext(
+                "a month closes %(n)s day after its end",
+                "a month closes %(n)s days after its end",
+                plan.settle_days,
+            )
+            % {"n": plan.settle_days},
+        )
+    )
+    return tuple(figures)
+
+
+def _until(t: Tongue, arm: ArmResult) -> str:
+    if not arm.verdict.month:
+        return t.gettext("no closed month yet")
+    return t.gettext("to the end of %(month)s") % {"month": t.month(arm.verdict.month)}
+
+
+def _net_figure(t: Tongue, result: CampaignResult, arm: ArmResult) -> KeyFigure:
+    _ = t.gettext
+    label = _("Net result")
+    if len(result.arms) > 1:
+        label = _("Net result, “%(arm)s”") % {"arm": arm_name(t, arm.arm)}
+    net = arm.verdict.net if arm.verdict.net.value is not None else arm.economics.net
+    suspended = arm.verdict.kind is VerdictKind.SUSPENDED
+    detail = _("suspended by a failed check") if suspended else _until(t, arm)
+    return KeyFigure(label, money_range(t, net), interval(t, net), detail)
+
+
+def _return_figure(t: Tongue, arm: ArmResult) -> KeyFigure:
+    _ = t.gettext
+    iroi = arm.economics.iroi
+    if iroi.lower is None or iroi.upper is None:
+        text = _("no interval: too little data") if arm.economics.cost else _("no cost declared")
+    else:
+        text = t.between(t.money(iroi.lower), t.money(iroi.upper))
+    label = _("Net return per %(unit)s spent") % {"unit": t.money(1.0, step=1.0)}
+    cost = _("on a cost of %(cost)s") % {"cost": t.money(arm.economics.cost, step=1.0)}
+    return KeyFigure(label, t.money(iroi.value), text, cost)
+
+
+def months_section(t: Tongue, result: CampaignResult) -> Section:
+    """Effect of each month with its band: open months hollow, looks marked."""
+    _ = t.gettext
+    metric = result.plan.metric
+    panels, findings = [], []
+    for arm in result.arms:
+        rows = by_month(result, arm.arm)
+        points = [
+            charts.BandPoint(
+                row.month,
+                row.effect_per_customer,
+                row.simultaneous_ci_lower if row.closed else row.ci_lower,
+                row.simultaneous_ci_upper if row.closed else row.ci_upper,
+                row.closed,
+                any(look.month == row.month for look in arm.looks),
+            )
+            for row in rows
+            if row.effect_per_customer is not None
+        ]
+        if points:
+            conclusive = next((look.month for look in arm.looks if look.significant), None)
+            mark = _("first conclusive reading")
+            panels.append(charts.BandPanel(_panel_title(t, result, arm), points, conclusive, mark))
+            findings.append((arm, monthly_finding(t, rows)))
+    title = _("Month by month")
+    if not panels:
+        text = _("There is nothing to draw yet: the first month closes on %(day)s.")
+        day = t.date(first_reading(result.plan))
+        return Section("months", title, paragraphs=(text % {"day": day},))
+    finding = titled_arms(t, findings)
+    alt = _(
+        "%(finding)s. Effect per customer on %(metric)s by month; the figures are in the table "
+        "below."
+    )
+    alt = alt % {"finding": finding, "metric": metric_name(t, metric)}
+    figure = Figure(
+        anchor="figure-months",
+        title=finding,
+        subtitle=_("Effect on %(metric)s per customer in the test, each month, in %(unit)s")
+        % {"metric": metric_name(t, metric), "unit": metric_unit(t, metric)},
+        svg=charts.monthly(t, panels, money=metric in ("revenue", "margin", "net"), said=alt),
+        caption=_(
+            "Each dot is a month's effect: what a treated customer bought more (above zero) or "
+            "less (below) than one left out. The bars hold together: 95 % sure that all of them "
+            "contain the true effect at once, so that no month may be picked afterwards. A "
+            "small triangle marks a planned reading. Hollow: the month is still open and "
+            "decides nothing."
+        ),
+        table=_months_table(t, result),
+    )
+    return Section("months", title, figures=(figure,), asides=_band_asides(t, result))
+
+
+def _panel_title(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:
+    return arm_name(t, arm.arm) if len(result.arms) > 1 else ""
+
+
+def _band_asides(t: Tongue, result: CampaignResult) -> tuple[str, ...]:
+    _ = t.gettext
+    made = {arm.band for arm in result.arms}
+    asides = []
+    if "permutation max-t" in made:
+        asides.append(
+            _(
+                "The bars come from redrawing the test thousands of times (permutation max-t), "
+                "as suits a short list of customers."
+            )
+        )
+    if "sup-t" in made:
+        asides.append(_("The bars come from the joint distribution of the months (sup-t band)."))
+    if any(row.closed is False for arm in result.arms for row in by_month(result, arm.arm)):
+        asides.append(_("The bar of an open month is its own, read alone."))
+    return tuple(asides)
+
+
+def _months_table(t: Tongue, result: CampaignResult) -> Table:
+    _ = t.gettext
+    unit = metric_unit(t, result.plan.metric)
+    columns = [
+        Column(_("Month"), numeric=False),
+        Column(_("Treated"), unit, hint=_("average per customer")),
+        Column(_("Left out"), unit, hint=_("average per customer")),
+        Column(_("Effect"), unit),
+        Column(_("From"), unit, hint=_("bar that holds for all months together")),
+        Column(_("To"), unit, hint=_("bar that holds for all months together")),
+        Column(_("Read alone, from"), unit),
+        Column(_("Read alone, to"), unit),
+        Column(_("State"), numeric=False),
+    ]
+    several = len(result.arms) > 1
+    if several:
+        columns.insert(1, Column(_("Version"), numeric=False))
+    rows = []
+    for arm in result.arms:
+        for row in by_month(result, arm.arm):
+            state = _("closed") if row.closed else _("open, provisional")
+            cells = [Cell(t.month(row.month)), *effect_cells(t, row), Cell(state)]
+            if several:
+                cells.insert(1, Cell(arm_name(t, arm.arm)))
+            rows.append(Row(tuple(cells)))
+    caption = _("Effect by month, per customer")
+    return Table(caption, tuple(columns), tuple(rows))
+
+
+def money_section(t: Tongue, result: CampaignResult) -> Section:
+    """Cumulative margin against cost with the payback month, and what the cost is made of."""
+    _ = t.gettext
+    title = _("Has it paid for itself?")
+    panels, findings = [], []
+    for arm in result.arms:
+        months = [m for m in arm.economics.months if m.incremental_margin.value is not None]
+        points = [
+            charts.MoneyPoint(
+                m.month,
+                m.incremental_margin.value or 0.0,
+                m.incremental_margin.lower,
+                m.incremental_margin.upper,
+                m.cost,
+                m.closed,
+            )
+            for m in months
+        ]
+        if not points:
+            continue
+        last = months[-1]
+        panels.append(
+            charts.MoneyPanel(
+                _panel_title(t, result, arm),
+                points,
+                _("extra margin %(money)s") % {"money": money_range(t, last.incremental_margin)},
+                _("cost %(money)s") % {"money": t.money(last.cost, step=1.0)},
+                arm.economics.payback_month,
+                _("paid back"),
+            )
+        )
+        findings.append((arm, money_finding(t, arm.economics)))
+    notes = notes_of(t, *(arm.economics.notes for arm in result.arms))
+    if not panels:
+        text = _("The money cannot be followed by month yet.")
+        return Section("money", title, paragraphs=(text,), asides=notes)
+    finding = titled_arms(t, findings)
+    alt = _(
+        "%(finding)s. Cumulative extra margin against cumulative cost, by month; the figures "
+        "are in the table below."
+    )
+    figure = Figure(
+        anchor="figure-money",
+        title=finding,
+        subtitle=_(
+            "Extra margin earned since the start against cost, all treated customers, in "
+            "%(currency)s"
+        )
+        % {"currency": t.currency},
+        svg=charts.money(t, panels, said=alt % {"finding": finding}),
+        caption=_(
+            "Blue: the margin that would not have been earned without the campaign, added up "
+            "month after month, with its range. Dashed: what the campaign has cost so far. It "
+            "has paid for itself where the blue line stays above the dashed one; it is proven "
+            "where the whole range is."
+        ),
+        table=_money_table(t, result),
+    )
+    paragraphs = tuple(_cost_sentence(t, result, arm) for arm in result.arms)
+    return Section("money", title, paragraphs=paragraphs, figures=(figure,), asides=notes)
+
+
+def _cost_sentence(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:
+    """What the cost is made of, the chance that it paid, what an extra order costs."""
+    _ = t.gettext
+    economics = arm.economics
+    money = {
+        "cost": t.money(economics.cost, step=1.0),
+        "fixed": t.money(economics.fixed_cost, step=1.0),
+        "contact": t.money(economics.contact_cost, step=1.0),
+        "reward": t.money(economics.redemption_cost, step=1.0),
+    }
+    parts = [_("No cost is declared.")]
+    if economics.cost:
+        parts = [
+            _(
+                "Cost so far: %(cost)s (fixed %(fixed)s, contacts %(contact)s, rewards used "
+                "%(reward)s)."
+            )
+            % money
+        ]
+        even = t.money(economics.break_even_per_unit)
+        parts.append(
+            _("Each treated customer must bring %(money)s of extra margin to cover it.")
+            % {"money": even}
+        )
+    if economics.probability_paid is not None:
+        chance = t.chance(economics.probability_paid)
+        parts.append(_("Chance that it paid: %(chance)s.") % {"chance": chance})
+    order = economics.cost_per_incremental_order
+    if (
+        order.value is not None
+        and order.lower is not None
+        and order.upper is not None
+        and economics.cost
+    ):
+        text = _("An extra order costs %(money)s (%(interval)s).")
+        between = t.between(t.money(order.lower), t.money(order.upper))
+        parts.append(text % {"money": t.money(order.value), "interval": between})
+    lost = economics.holdout_opportunity_cost
+    if lost.value is not None and lost.lower is not None:
+        text = _(
+            "Leaving customers out on purpose has cost %(money)s of margin so far "
+            "(%(interval)s): the price of knowing."
+        )
+        parts.append(text % {"money": money_range(t, lost), "interval": interval(t, lost)})
+    text = " ".join(parts)
+    if len(result.arms) > 1:
+        return _("“%(arm)s”: %(text)s") % {"arm": arm_name(t, arm.arm), "text": text}
+    return text
+
+
+def _money_table(t: Tongue, result: CampaignResult) -> Table:
+    _ = t.gettext
+    columns = [
+        Column(_("Month"), numeric=False),
+        Column(_("Extra margin"), t.currency),
+        Column(_("From"), t.currency),
+        Column(_("To"), t.currency),
+        Column(_("Cost"), t.currency),
+        Column(_("Net result"), t.currency),
+        Column(_("From"), t.currency),
+        Column(_("To"), t.currency),
+        Column(_("State"), numeric=False),
+    ]
+    several = len(result.arms) > 1
+    if several:
+        columns.insert(1, Column(_("Version"), numeric=False))
+    rows = []
+    for arm in result.arms:
+        for month in arm.economics.months:
+            cells = [
+                Cell(t.month(month.month)),
+                *estimate_cells(t, month.incremental_margin),
+                money_cell(t, month.cost),
+                *estimate_cells(t, month.net),
+                Cell(_("closed") if month.closed else _("open, provisional")),
+            ]
+            if several:
+                cells.insert(1, Cell(arm_name(t, arm.arm)))
+            rows.append(Row(tuple(cells)))
+    return Table(_("Cumulative money at the end of each month"), tuple(columns), tuple(rows))
+
+
+def arms_section(t: Tongue, result: CampaignResult) -> Section:
+    """Treated arms, the holdout's row beside; every metric folded under."""
+    _ = t.gettext
+    metric = result.plan.metric
+    unit = metric_unit(t, metric)
+    plan = result.plan
+    columns = (
+        Column(_("Version"), numeric=False),
+        Column(_("Customers")),
+        Column(_("Average"), unit, hint=metric_name(t, metric)),
+        Column(_("Effect"), unit),
+        Column(_("From"), unit, hint=_("valid at every monthly reading")),
+        Column(_("To"), unit, hint=_("valid at every monthly reading")),
+        Column(
+            _("Relative"),
+            _("% of left out"),
+            hint=_("effect over the average of customers left out"),
+        ),
+        Column(_("Net result"), t.currency),
+    )
+    rows, notes = [], []
+    holdout_mean = None
+    for arm in result.arms:
+        row = cumulative(result, arm.arm)
+        if row is None:
+            empty = tuple(Cell("–") for _unused in range(5))
+            units = Cell(t.number(arm.n_treated), arm.n_treated)
+            rows.append(Row((Cell(arm_name(t, arm.arm)), units, *empty, Cell("–"))))
+            continue
+        holdout_mean = row.mean_holdout
+        low, high = headline_interval(row)
+        rows.append(
+            Row(
+                (
+                    Cell(arm_name(t, arm.arm)),
+                    Cell(t.number(row.n_treated), row.n_treated),
+                    Cell(metric_text(t, metric, row.mean_treated), row.mean_treated),
+                    Cell(
+                        metric_text(t, metric, row.effect_per_customer, signed=True),
+                        row.effect_per_customer,
+                    ),
+                    Cell(metric_text(t, metric, low, signed=True), low),
+                    Cell(metric_text(t, metric, high, signed=True), high),
+                    Cell(t.percent(row.relative_effect, signed=True), row.relative_effect),
+                    money_cell(t, arm.economics.net.value, signed=True),
+                )
+            )
+        )
+        notes.append((row.notes,) if row.notes else ())
+    blank = tuple(Cell("") for _unused in range(5))
+    left_out = plan.units_of(plan.holdout)
+    rows.append(
+        Row(
+            (
+                Cell(arm_name(t, "holdout")),
+                Cell(t.number(left_out), left_out),
+                Cell(metric_text(t, metric, holdout_mean), holdout_mean),
+                *blank,
+            ),
+            tone="holdout",
+        )
+    )
+    title = (
+        _("Treated and left out, side by side")
+        if len(result.arms) == 1
+        else _("The versions side by side")
+    )
+    caption = _(
+        "Since the start, closed months only: %(metric)s per customer, all drawn customers "
+        "counted, buyers or not"
+    ) % {"metric": metric_name(t, metric)}
+    table = Table(caption, columns, tuple(rows))
+    asides = notes_of(t, *notes)
+    return Section("arms", title, tables=(table,), asides=asides, folds=metrics_fold(t, result))

@@ -1,0 +1,296 @@
+"""The first page: every campaign with its verdict, sorted by money, and how fresh the data are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loyalty_exp.measure.results import CheckStatus, VerdictKind
+from loyalty_exp.report import charts
+from loyalty_exp.report.campaign import arm_verdicts, campaign_file, explanation
+from loyalty_exp.report.evidence import foot
+from loyalty_exp.report.parts import money_cell
+from loyalty_exp.report.views import (
+    Cell,
+    Column,
+    Figure,
+    Fold,
+    Foot,
+    KeyFigure,
+    Notice,
+    Page,
+    Row,
+    Section,
+    Table,
+    VerdictLine,
+)
+from loyalty_exp.report.words import arm_name, decision, money_range
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from loyalty_exp.measure.results import ArmResult, CampaignResult
+    from loyalty_exp.report.tongue import Tongue
+
+__all__ = ["campaigns_section", "data_section", "index_page", "programme_verdict", "shared_foot"]
+
+_UNFOLDED = 25
+"""Lines shown before the undecided are folded."""
+_DRAWN = 12
+_GOOD = (VerdictKind.KEEP, VerdictKind.ENLARGE)
+_DECIDED = (*_GOOD, VerdictKind.STOP, VerdictKind.SUSPENDED)
+
+Line = tuple["CampaignResult", "ArmResult"]
+
+
+def index_page(t: Tongue, results: Sequence[CampaignResult], project: str) -> Page:
+    """The first page of the site."""
+    _ = t.gettext
+    caveats = tuple(dict.fromkeys(t.gettext(r.caveat) for r in results if r.caveat))
+    notices = (Notice("caveat", _("About these data"), caveats),) if caveats else ()
+    sections = [campaigns_section(t, results)] if results else []
+    if results:
+        sections.append(data_section(t, results))
+    return Page(
+        name="index.html",
+        language=t.language,
+        title=_("Campaigns · %(project)s") % {"project": project},
+        eyebrow=project,
+        heading=_("Do our campaigns earn money?"),
+        standfirst=_("Every campaign is compared with customers left out of it on purpose."),
+        notices=(*notices, *_failed(t, results)),
+        verdicts=programme_verdict(t, results),
+        key_figures=_key_figures(t, results),
+        explained=explanation(t),
+        sections=tuple(sections),
+        foot=shared_foot(t, results, project),
+    )
+
+
+def shared_foot(t: Tongue, results: Sequence[CampaignResult], project: str) -> Foot:
+    """The provenance of a page over several campaigns: that of the freshest."""
+    if not results:
+        return Foot((), "", project)
+    return foot(t, max(results, key=lambda result: result.provenance.data_through))
+
+
+def _lines(results: Sequence[CampaignResult]) -> list[Line]:
+    """Campaigns and their arms, the most money first, the unknown last."""
+    lines = [(result, arm) for result in results for arm in result.arms]
+
+    def money(line: Line) -> tuple[bool, float]:
+        value = line[1].verdict.net.value
+        return value is None, -(value or 0.0)
+
+    return sorted(lines, key=money)
+
+
+def programme_verdict(t: Tongue, results: Sequence[CampaignResult]) -> tuple[VerdictLine, ...]:
+    """One sentence over all campaigns: how many earn, how many lose, how many are not known."""
+    _ = t.gettext
+    if not results:
+        return (VerdictLine(_("No campaign has been launched yet."), "", "mixed"),)
+    if len(results) == 1:
+        return arm_verdicts(t, results[0])
+    best = [_summary_kind(result) for result in results]
+    parts = [_("Of %(n)s campaigns") % {"n": len(results)}]
+    counts = (
+        (sum(k in _GOOD for k in best), _("%(n)s earns money"), _("%(n)s earn money")),
+        (best.count(VerdictKind.STOP), _("%(n)s loses money"), _("%(n)s lose money")),
+        (
+            best.count(VerdictKind.SUSPENDED),
+            _("%(n)s is suspended by a failed check"),
+            _("%(n)s are suspended by a failed check"),
+        ),
+    )
+    known = [(one if n == 1 else many) % {"n": n} for n, one, many in counts if n]
+    unknown = sum(k not in _DECIDED for k in best)
+    if unknown:
+        text = t.ngettext("%(n)s is not known yet", "%(n)s are not known yet", unknown)
+        known.append(text % {"n": unknown})
+    text = _("%(start)s, %(list)s.") % {"start": parts[0], "list": t.listed(known)}
+    return (VerdictLine(text, "", "mixed"),)
+
+
+def _summary_kind(result: CampaignResult) -> VerdictKind:
+    """A campaign's kind: suspended if any arm is, else the first decided arm's in draw order."""
+    kinds = [arm.verdict.kind for arm in result.arms]
+    if VerdictKind.SUSPENDED in kinds:
+        return VerdictKind.SUSPENDED
+    decided = [kind for kind in kinds if kind in _DECIDED]
+    return next(iter(decided or kinds), VerdictKind.NO_DATA)
+
+
+def _failed(t: Tongue, results: Sequence[CampaignResult]) -> tuple[Notice, ...]:
+    """Campaigns with a failed check: named on the first page too."""
+    _ = t.gettext
+    names = tuple(
+        result.plan.name
+        for result in results
+        if any(check.status is CheckStatus.FAILED for check in result.checks)
+    )
+    if not names:
+        return ()
+    title = t.ngettext(
+        "A check has failed in this campaign", "Checks have failed in these campaigns", len(names)
+    )
+    return (Notice("failed", title, (t.listed(names),)),)
+
+
+def _key_figures(t: Tongue, results: Sequence[CampaignResult]) -> tuple[KeyFigure, ...]:
+    _ = t.gettext
+    if not results:
+        return ()
+    cost = sum(arm.economics.cost for result in results for arm in result.arms)
+    units = sum(s.units for result in results for s in result.plan.strata)
+    fresh = max(result.provenance.data_through for result in results)
+    return (
+        KeyFigure(
+            _("Campaigns"), t.number(len(results)), "", _("measured against customers left out")
+        ),
+        KeyFigure(_("Cost"), t.money(cost, step=1.0), "", _("of all campaigns so far")),
+        KeyFigure(
+            _("Customers drawn"), t.number(units), "", _("one customer may be in several campaigns")
+        ),
+        KeyFigure(_("Data until"), t.date(fresh), "", _("last day of orders")),
+    )
+
+
+def campaigns_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:
+    """Campaigns as a forest and as a table sorted by money; the undecided folded when many."""
+    _ = t.gettext
+    lines = _lines(results)
+    figures = _forest(t, lines)
+    columns = (
+        Column(_("Campaign"), numeric=False),
+        Column(_("Verdict"), numeric=False),
+        Column(_("Net result"), t.currency),
+        Column(_("From"), t.currency),
+        Column(_("To"), t.currency),
+        Column(_("Cost"), t.currency),
+        Column(_("Months closed")),
+    )
+    shown, folded = lines, []
+    if len(lines) > _UNFOLDED:
+        shown = [line for line in lines if line[1].verdict.kind in _DECIDED]
+        folded = [line for line in lines if line[1].verdict.kind not in _DECIDED]
+    caption = _("Campaigns by net result, most money first")
+    note = _(
+        "Do not add these lines up: one order may follow two campaigns. The total of the "
+        "programme needs customers left out of everything."
+    )
+    tables = (
+        (Table(caption, columns, tuple(_row(t, line) for line in shown), note),) if shown else ()
+    )
+    folds: tuple[Fold, ...] = ()
+    if folded:
+        title = t.ngettext("%(n)s more, not known yet", "%(n)s more, not known yet", len(folded))
+        table = Table(_("Not known yet"), columns, tuple(_row(t, line) for line in folded))
+        folds = (Fold(title % {"n": len(folded)}, tables=(table,)),)
+    return Section("campaigns", _("Campaigns"), figures=figures, tables=tables, folds=folds)
+
+
+def _label(t: Tongue, line: Line) -> str:
+    result, arm = line
+    if len(result.arms) == 1:
+        return result.plan.name
+    return f"{result.plan.name} · {arm_name(t, arm.arm)}"
+
+
+def _forest(t: Tongue, lines: Sequence[Line]) -> tuple[Figure, ...]:
+    """Net results with their ranges; the largest sums at stake when there are many."""
+    _ = t.gettext
+    known = [line for line in lines if line[1].verdict.net.lower is not None]
+    if len(known) < 2:
+        return ()
+
+    def stake(line: Line) -> float:
+        return -max(abs(line[1].verdict.net.lower or 0.0), abs(line[1].verdict.net.upper or 0.0))
+
+    largest = sorted(known, key=stake)[:_DRAWN]
+    drawn = [line for line in known if line in largest]
+    rows = [
+        charts.ForestRow(
+            _label(t, line),
+            f"{money_range(t, line[1].verdict.net)} · {decision(t, line[1].verdict.kind)}",
+            line[1].verdict.net.value,
+            line[1].verdict.net.lower,
+            line[1].verdict.net.upper,
+        )
+        for line in drawn
+    ]
+    clear = sum((line[1].verdict.net.lower or 0.0) > 0 for line in known)
+    finding = t.ngettext(
+        "%(clear)s of %(n)s result is above zero beyond doubt",
+        "%(clear)s of %(n)s results are above zero beyond doubt",
+        len(known),
+    ) % {"clear": clear, "n": len(known)}
+    said = "; ".join(f"{row.label} {row.text}" for row in rows[:6])
+    caption = _(
+        "Each line is a campaign's net result so far and its range; the dotted line is zero."
+    )
+    if len(drawn) < len(known):
+        more = _("The %(drawn)s with the most money at stake are drawn; all are in the table.")
+        caption = f"{caption} {more % {'drawn': len(drawn)}}"
+    return (
+        Figure(
+            anchor="figure-campaigns",
+            title=finding,
+            subtitle=_("Net result of each campaign since its start, in %(currency)s")
+            % {"currency": t.currency},
+            svg=charts.forest(t, rows, number="$,.0f", said=f"{finding}. {said}"),
+            caption=caption,
+            table=None,
+        ),
+    )
+
+
+def _row(t: Tongue, line: Line) -> Row:
+    result, arm = line
+    net = arm.verdict.net
+    closed = len({row.month for row in result.rows if row.closed and row.month != "cumulative"})
+    planned = t.gettext("%(closed)s of %(planned)s")
+    return Row(
+        (
+            Cell(_label(t, line), href=campaign_file(result.campaign)),
+            Cell(decision(t, arm.verdict.kind), tone="strong"),
+            money_cell(t, net.value, signed=True),
+            money_cell(t, net.lower),
+            money_cell(t, net.upper),
+            money_cell(t, arm.economics.cost),
+            Cell(planned % {"closed": closed, "planned": result.plan.looks}, closed),
+        )
+    )
+
+
+def data_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:
+    """What was loaded, what was set aside, how fresh it is."""
+    _ = t.gettext
+    columns = (
+        Column(_("Data"), numeric=False),
+        Column(_("File"), numeric=False),
+        Column(_("Rows read")),
+        Column(_("Rows set aside")),
+        Column("SHA-256", numeric=False),
+    )
+    loads = dict.fromkeys(load for result in results for load in result.provenance.loads)
+    rows = tuple(
+        Row(
+            (
+                Cell(t.gettext(what)),
+                Cell(name),
+                Cell(t.number(loaded), loaded),
+                Cell(t.number(aside), aside),
+                Cell(digest[:16], tone="muted"),
+            )
+        )
+        for what, name, digest, loaded, aside in loads
+    )
+    fresh = max(result.provenance.data_through for result in results)
+    aside = sum(load[4] for load in loads)
+    text = t.ngettext(
+        "The orders go to %(day)s; %(n)s row was set aside and counted, none dropped in silence.",
+        "The orders go to %(day)s; %(n)s rows were set aside and counted, none dropped in silence.",
+        aside,
+    ) % {"day": t.date(fresh), "n": t.number(aside)}
+    tables = (Table(_("Files read"), columns, rows),) if rows else ()
+    return Section("data", _("Data"), paragraphs=(text,), tables=tables)

@@ -1,0 +1,132 @@
+"""Small pieces shared by the pages: cells, selections of rows, notes. No page of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from loyalty_exp.report.views import Cell
+from loyalty_exp.report.words import arm_name
+
+if TYPE_CHECKING:
+    from loyalty_exp.measure.results import ArmResult, CampaignResult, EffectRow, Estimate
+    from loyalty_exp.report.tongue import Tongue
+
+__all__ = [
+    "by_month",
+    "cumulative",
+    "effect_cells",
+    "estimate_cells",
+    "headline_interval",
+    "is_money",
+    "metric_text",
+    "metric_unit",
+    "money_cell",
+    "notes_of",
+    "titled_arms",
+]
+
+
+def is_money(metric: str) -> bool:
+    """Whether a metric is an amount of money."""
+    return metric in ("revenue", "margin", "net", "cost")
+
+
+def metric_text(t: Tongue, metric: str, value: float | None, *, signed: bool = False) -> str:
+    """A figure of a metric, exact to its smallest unit: cents, thousandths, tenths of a percent."""
+    if is_money(metric):
+        return t.number(value, 2, signed=signed)
+    if metric == "active":
+        return t.number(None if value is None else 100 * value, 2, signed=signed)
+    return t.number(value, 4, signed=signed)
+
+
+def metric_unit(t: Tongue, metric: str) -> str:
+    """The unit of a metric's figures in a table or on an axis."""
+    _ = t.gettext
+    if is_money(metric):
+        return t.currency
+    return _("% of customers") if metric == "active" else _("orders")
+
+
+def money_cell(t: Tongue, value: float | None, *, signed: bool = False) -> Cell:
+    """An exact amount, in a column whose unit is the currency; gain and loss toned when signed."""
+    tone = ""
+    if signed and value:
+        tone = "gain" if value > 0 else "loss"
+    return Cell(t.number(value, 2, signed=signed), value, tone=tone)
+
+
+def estimate_cells(t: Tongue, estimate: Estimate) -> tuple[Cell, Cell, Cell]:
+    """An amount and its two limits, exact."""
+    return (
+        money_cell(t, estimate.value),
+        money_cell(t, estimate.lower),
+        money_cell(t, estimate.upper),
+    )
+
+
+def by_month(result: CampaignResult, arm: str, segment: str = "all") -> list[EffectRow]:
+    """Monthly rows of an arm against the holdout on the primary metric, in the order of time."""
+    rows = [row for row in _primary(result, arm, segment) if row.month != "cumulative"]
+    return sorted(rows, key=lambda row: row.month)
+
+
+def cumulative(result: CampaignResult, arm: str, segment: str = "all") -> EffectRow | None:
+    """The cumulative row of an arm against the holdout on the primary metric, if there is one."""
+    rows = (row for row in _primary(result, arm, segment) if row.month == "cumulative")
+    return next(rows, None)
+
+
+def _primary(result: CampaignResult, arm: str, segment: str) -> Iterable[EffectRow]:
+    plan = result.plan
+    return (
+        row
+        for row in result.rows
+        if row.arm == arm
+        and row.segment == segment
+        and row.wave == "all"
+        and row.metric == plan.metric
+        and row.against == plan.holdout
+    )
+
+
+def headline_interval(row: EffectRow) -> tuple[float | None, float | None]:
+    """The interval to quote: valid at every look where there is one, else the row's own."""
+    if row.simultaneous_ci_lower is not None and row.simultaneous_ci_upper is not None:
+        return row.simultaneous_ci_lower, row.simultaneous_ci_upper
+    return row.ci_lower, row.ci_upper
+
+
+def effect_cells(t: Tongue, row: EffectRow) -> tuple[Cell, ...]:
+    """Means of both sides, the effect, its simultaneous limits, its own limits."""
+    figures = (
+        (row.mean_treated, False),
+        (row.mean_holdout, False),
+        (row.effect_per_customer, True),
+        (row.simultaneous_ci_lower, True),
+        (row.simultaneous_ci_upper, True),
+        (row.ci_lower, True),
+        (row.ci_upper, True),
+    )
+    return tuple(
+        Cell(metric_text(t, row.metric, value, signed=signed), value) for value, signed in figures
+    )
+
+
+def titled_arms(t: Tongue, findings: Sequence[tuple[ArmResult, str]]) -> str:
+    """Findings of several arms as one title; said once where they agree."""
+    _ = t.gettext
+    if len({finding for _arm, finding in findings}) == 1:
+        return findings[0][1]
+    texts = [
+        _("“%(arm)s”: %(text)s") % {"arm": arm_name(t, arm.arm), "text": finding}
+        for arm, finding in findings
+    ]
+    return " · ".join(texts)
+
+
+def notes_of(t: Tongue, *groups: Iterable[str]) -> tuple[str, ...]:
+    """Notes of results in the page's language, each once, in their order."""
+    notes = (t.gettext(note.strip()) for group in groups for note in group if note.strip())
+    return tuple(dict.fromkeys(notes))

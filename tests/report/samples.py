@@ -1,0 +1,405 @@
+"""Campaign results made up for the pages: a good one, a bad one, an empty one, a crowd."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from dataclasses import replace
+
+from loyalty_exp.declare.frozen import FrozenPlan, StratumCounts
+from loyalty_exp.measure.results import (
+    ArmResult,
+    CampaignResult,
+    Check,
+    CheckStatus,
+    Component,
+    Decomposition,
+    Economics,
+    EffectRow,
+    Estimate,
+    Heterogeneity,
+    Influence,
+    Look,
+    MoneyMonth,
+    Provenance,
+    SegmentRank,
+    Sensitivity,
+    Verdict,
+    VerdictKind,
+    Wearout,
+)
+
+NOTHING = Estimate(None, None, None)
+SEGMENTS = ("sleeping_gold", "sleeping_silver", "new_<b>&</b>_promising")
+
+
+def around(value: float, half: float) -> Estimate:
+    return Estimate(value, value - half, value + half)
+
+
+def months(count: int, start: tuple[int, int] = (2026, 3)) -> list[str]:
+    first = start[0] * 12 + start[1] - 1
+    return [f"{(first + i) // 12}-{(first + i) % 12 + 1:02d}" for i in range(count)]
+
+
+def plan(
+    campaign: str = "winback-2026",
+    name: str = "Réveil des clients or",
+    arms: tuple[str, ...] = ("holdout", "call", "call_and_voucher"),
+    segments: tuple[str, ...] = SEGMENTS,
+    looks: int = 10,
+    units: int = 4000,
+) -> FrozenPlan:
+    shares = (0.2, *((0.8 / (len(arms) - 1),) * (len(arms) - 1)))
+    strata = []
+    for label, part in (("zero", 0.1), ("gold|high", 0.3), ("gold|low", 0.35), ("silver", 0.25)):
+        n = round(units * part)
+        counts = [round(n * share) for share in shares]
+        counts[-1] = n - sum(counts[:-1])
+        strata.append(StratumCounts(label, n, tuple(counts)))
+    return FrozenPlan(
+        campaign=campaign,
+        wave=1,
+        name=name,
+        hypothesis="Un appel et un bon de 20 € font revenir un client or sur dix",
+        declaration={
+            "name": name,
+            "costs": {"budget": 6000, "fixed": 1200},
+            "arms": dict(zip(arms, (round(100 * s) for s in shares), strict=True)),
+        },
+        project="Maison Exemple",
+        currency="EUR",
+        timezone="Europe/Paris",
+        margin_rate=0.42,
+        settle_days=7,
+        as_of=dt.date(2026, 2, 28),
+        start=dt.date(2026, 3, 1),
+        end=dt.date(2026, 4, 30),
+        measure_until=dt.date(2026, 12, 31),
+        metric="revenue",
+        covariate_months=12,
+        looks=looks,
+        alpha=0.05,
+        spending="obrien-fleming",
+        methods={f"{arm}:revenue": "W1" for arm in arms[1:]},
+        caps={"revenue": 812.5, "orders": 6.0},
+        arms=arms,
+        percents=tuple(100 * share for share in shares),
+        unit="customer_id",
+        segments={name: f"tier = '{name}' and overdue_ratio > 2" for name in segments},
+        strata=tuple(strata),
+        band_cuts=(84.2, 212.75, 640.0),
+        flow=(
+            ("segment", units + 600),
+            ("excluded: no consent", 480),
+            ("excluded: universal holdout", 120),
+            ("eligible", units),
+        ),
+        salt="winback-2026/1/7f3a90c2",
+        roster_sum="184467440737095516",
+        version="0.1.0",
+    )
+
+
+def row(
+    plan: FrozenPlan, arm: str, month: str, effect: float, se: float, **other: object
+) -> EffectRow:
+    treated, held = plan.units_of(arm), plan.units_of(plan.holdout)
+    base = float(other.pop("base", 40.0))
+    z = 2.9
+    values = {
+        "campaign": plan.campaign, "wave": "all", "segment": "all", "arm": arm,
+        "against": plan.holdout, "metric": plan.metric, "month": month,
+        "n_treated": treated, "n_holdout": held,
+        "mean_treated": base + effect, "mean_holdout": base,
+        "effect_per_customer": effect, "standard_error": se,
+        "ci_lower": effect - 1.96 * se, "ci_upper": effect + 1.96 * se, "level": 0.95,
+        "p_value": math.erfc(abs(effect / se) / math.sqrt(2)),
+        "relative_effect": effect / base,
+        "relative_ci_lower": (effect - 1.96 * se) / base,
+        "relative_ci_upper": (effect + 1.96 * se) / base,
+        "total_effect": treated * effect,
+        "total_ci_lower": treated * (effect - 1.96 * se),
+        "total_ci_upper": treated * (effect + 1.96 * se),
+        "closed": True, "notes": "",
+        "simultaneous_ci_lower": effect - z * se, "simultaneous_ci_upper": effect + z * se,
+    }  # fmt: skip
+    return EffectRow(**(values | other))  # type: ignore[arg-type]
+
+
+def arm_rows(plan: FrozenPlan, arm: str, effects: list[float], closed: int) -> list[EffectRow]:
+    names = months(len(effects))
+    rows = [
+        row(plan, arm, month, effect, 0.85, closed=i < closed)
+        if i < closed
+        else row(plan, arm, month, effect, 1.4, closed=False, simultaneous_ci_lower=None,
+                 simultaneous_ci_upper=None)
+        for i, (month, effect) in enumerate(zip(names, effects, strict=True))
+    ]  # fmt: skip
+    if closed:
+        total = sum(effects[:closed])
+        se = 0.95 * math.sqrt(closed)
+        rows.append(row(plan, arm, "cumulative", total, se, base=40.0 * closed))
+        for metric, value, error, base in (
+            ("margin", 0.42 * total, 0.42 * se, 16.8 * closed),
+            ("orders", total / 60, se / 60, 1.9),
+            ("active", 0.031, 0.012, 0.44),
+        ):
+            rows.append(row(plan, arm, "cumulative", value, error, base=base, metric=metric))
+        for i, segment in enumerate(plan.segments):
+            part = total * (1.6 - 0.5 * (i % 5))
+            rows.append(
+                row(plan, arm, "cumulative", part, se * 1.9, segment=segment,
+                    n_treated=plan.units_of(arm) // (i + 2), n_holdout=200 // (i + 1))
+            )  # fmt: skip
+    return rows
+
+
+def economics(plan: FrozenPlan, arm: str, effects: list[float], closed: int) -> Economics:
+    units = plan.units_of(arm)
+    fixed, contact, reward = 600.0, 4.5 * units, 2400.0 if "voucher" in arm else 0.0
+    cost, margin, series, payback = fixed + contact + reward, 0.0, [], None
+    for i, (month, effect) in enumerate(zip(months(len(effects)), effects, strict=True)):
+        margin += 0.42 * units * effect
+        half = 0.42 * units * 2.4 * math.sqrt(i + 1)
+        net = Estimate(margin - cost, margin - cost - half, margin - cost + half)
+        if margin > cost and payback is None and i < closed:
+            payback = month
+        series.append(
+            MoneyMonth(month, i < closed, Estimate(margin, margin - half, margin + half), cost, net)
+        )
+    last = series[closed - 1] if closed else None
+    return Economics(
+        incremental_revenue=_scaled(last.incremental_margin, 1 / 0.42) if last else NOTHING,
+        incremental_margin=last.incremental_margin if last else NOTHING,
+        fixed_cost=fixed,
+        contact_cost=contact,
+        redemption_cost=reward,
+        net=last.net if last else NOTHING,
+        iroi=_scaled(last.net, 1 / cost) if last else NOTHING,
+        probability_paid=0.987 if last else None,
+        break_even_per_unit=cost / units,
+        payback_month=payback,
+        payback_month_lower=None,
+        cost_per_incremental_order=Estimate(31.4, 18.2, 74.9) if last else NOTHING,
+        holdout_opportunity_cost=_scaled(last.incremental_margin, 0.25) if last else NOTHING,
+        months=tuple(series),
+    )
+
+
+def _scaled(estimate: Estimate, factor: float) -> Estimate:
+    value, lower, upper = estimate.value, estimate.lower, estimate.upper
+    if value is None or lower is None or upper is None:
+        return NOTHING
+    return Estimate(value * factor, lower * factor, upper * factor)
+
+
+def looks(names: list[str], effects: list[float]) -> tuple[Look, ...]:
+    boundaries = (8.3, 4.9, 3.4, 2.9, 2.6, 2.4, 2.3, 2.2, 2.1, 2.0)
+    total, made = 0.0, []
+    for i, (month, effect) in enumerate(zip(names, effects, strict=True)):
+        total += effect
+        se, boundary = 0.95 * math.sqrt(i + 1), boundaries[min(i, 9)]
+        estimate = Estimate(total, total - boundary * se, total + boundary * se)
+        made.append(Look(month, i + 1, estimate, total / se, boundary, total / se > boundary))
+    return tuple(made)
+
+
+def arm(
+    plan: FrozenPlan, name: str, effects: list[float], closed: int, kind: VerdictKind | None = None
+) -> ArmResult:
+    money = economics(plan, name, effects, closed)
+    total = sum(effects[:closed])
+    net = money.net
+    if kind is None:
+        kind = VerdictKind.KEEP if (net.lower or 0) > 0 else VerdictKind.NOT_YET
+        kind = VerdictKind.STOP if net.upper is not None and net.upper < 0 else kind
+    last = months(closed)[-1] if closed else None
+    ranks = tuple(
+        SegmentRank(
+            segment,
+            Estimate(
+                total * (1.6 - 0.5 * (i % 5)),
+                total * (1.6 - 0.5 * (i % 5)) - 5,
+                total * (1.6 - 0.5 * (i % 5)) + 5,
+            ),
+            Estimate(total * (1.2 - 0.2 * (i % 5)), None, None),
+            min(1.0, 0.004 * (i + 1) ** 3),
+        )
+        for i, segment in enumerate(plan.segments)
+    )
+    parts = tuple(
+        Component(name, Estimate(total * share, total * share - 1.2, total * share + 1.2))
+        for name, share in (("reactivation", 0.58), ("frequency", 0.49), ("basket", -0.07))
+    )
+    return ArmResult(
+        arm=name,
+        n_treated=plan.units_of(name),
+        n_holdout=plan.units_of(plan.holdout),
+        method="W1",
+        band="sup-t",
+        looks=looks(months(closed), effects[:closed]),
+        economics=money,
+        decomposition=Decomposition(parts, total) if closed else None,
+        wearout=Wearout(Estimate(-0.21, -0.48, 0.06), 0.13) if closed > 4 else None,
+        pull_forward=Estimate(2.1, -0.4, 4.6) if closed > 3 else None,
+        reached=Estimate(total / 0.82, total / 0.82 - 4, total / 0.82 + 4) if closed else None,
+        reached_notes=(),
+        influence=tuple(
+            Influence(n, Estimate(total * 0.98, total * 0.98 - 4, total * 0.98 + 4), True, n < 10)
+            for n in (1, 5, 10)
+        ) if closed else (),
+        sensitivity=(
+            Sensitivity("unadjusted", Estimate(total * 1.1, total - 6, total + 6)),
+            Sensitivity("capped", Estimate(total * 0.9, total - 4, total + 4), 812.5),
+        ) if closed else (),
+        heterogeneity=Heterogeneity(7.9, len(ranks) - 1, 0.019, ranks) if closed else None,
+        permutation_p_value=None,
+        verdict=Verdict(kind, net if closed else NOTHING, last, "2026-09"),
+    )  # fmt: skip
+
+
+def checks(*, failed: bool = False) -> tuple[Check, ...]:
+    share = 0.31 if failed else 0.004
+    state = CheckStatus.FAILED if failed else CheckStatus.PASSED
+    return (
+        Check("roster", CheckStatus.PASSED, True, {"units": 4000}),
+        Check(
+            "split",
+            CheckStatus.PASSED,
+            False,
+            {"lost_treated": 3, "lost_holdout": 1, "p_value": 0.78},
+        ),
+        Check("balance", CheckStatus.PASSED, True, {"p_value": 0.41}),
+        Check(
+            "contamination", state, failed, {"contaminated": 248 if failed else 3, "share": share}
+        ),
+        Check("reach", CheckStatus.WARNING, False, {"reached": 1312, "share": 0.41}),
+        Check("aa_before", CheckStatus.PASSED, False, {"p_value": 0.37}),
+        Check(
+            "power",
+            CheckStatus.WARNING,
+            False,
+            {"mde_relative": 0.062, "break_even_relative": 0.041},
+        ),
+        Check("buyers", CheckStatus.PASSED, False, {"buyers": 214}),
+        Check("missing_history", CheckStatus.NOT_APPLICABLE, False, {}),
+        Check("deviations", CheckStatus.PASSED, False, {}),
+        Check("randomization", CheckStatus.PASSED, True, {}),
+        Check("restatement", CheckStatus.NOT_APPLICABLE, False, {}),
+    )
+
+
+def provenance(day: dt.date = dt.date(2026, 9, 18)) -> Provenance:
+    return Provenance(
+        data_through=day,
+        first_order=dt.date(2023, 1, 2),
+        loads=(
+            ("orders", "orders.csv", "ab" * 32, 182_334, 12),
+            ("customers", "customers.csv", "cd" * 32, 24_118, 0),
+        ),
+        version="0.1.0",
+        engine="DuckDB 1.5.6",
+        command="loyalty-exp report --lang fr",
+    )
+
+
+STRONG = [6.1, 5.2, 3.8, 3.1, 2.9, 2.2, 2.4, 1.9]
+WEAK = [1.9, -0.6, 0.8, 1.1, 0.3, -0.2, 0.7, 0.4]
+
+
+def good() -> CampaignResult:
+    """Two arms, three segments, eight months of which six are closed."""
+    p = plan()
+    effects = {"call": STRONG, "call_and_voucher": WEAK}
+    return CampaignResult(
+        campaign=p.campaign,
+        plan=p,
+        rows=tuple(r for name in p.treated_arms for r in arm_rows(p, name, effects[name], 6)),
+        arms=tuple(arm(p, name, effects[name], 6) for name in p.treated_arms),
+        checks=checks(),
+        flow=(*p.flow, *((f"arm: {name}", p.units_of(name)) for name in p.arms),
+              ("reached: call", 1312), ("reached: call_and_voucher", 1290)),
+        deviations=(),
+        closed_through="2026-08",
+        provenance=provenance(),
+    )  # fmt: skip
+
+
+def single(
+    campaign: str = "spring",
+    name: str = "Offre de printemps",
+    strength: float = 1.0,
+    segments: tuple[str, ...] = SEGMENTS,
+    count: int = 8,
+    units: int = 4000,
+) -> CampaignResult:
+    """One treated arm."""
+    p = plan(campaign, name, ("holdout", "offer"), segments, looks=max(count, 10), units=units)
+    base = [STRONG[i % 8] * strength for i in range(count)]
+    closed = count - 2
+    return CampaignResult(
+        campaign=campaign,
+        plan=p,
+        rows=tuple(arm_rows(p, "offer", base, closed)),
+        arms=(arm(p, "offer", base, closed),),
+        checks=checks(),
+        flow=(*p.flow, *((f"arm: {name}", p.units_of(name)) for name in p.arms)),
+        deviations=(),
+        closed_through=months(closed)[-1],
+        provenance=provenance(),
+    )
+
+
+def bad() -> CampaignResult:
+    """A failed check that suspends the verdict, changes after launch, a caveat."""
+    result = single("suspended", "Bon anniversaire", 0.1)
+    suspended = Verdict(
+        VerdictKind.SUSPENDED, result.arms[0].verdict.net, "2026-08", None, ("contamination",)
+    )
+    return replace(
+        result,
+        arms=(replace(result.arms[0], verdict=suspended),),
+        checks=checks(failed=True),
+        deviations=("measure_until: 2026-12-31 at launch, 2027-03-31 now",),
+        caveat="These households were not treated by this draw.",
+    )
+
+
+def empty() -> CampaignResult:
+    """Launched, no closed month, no economics yet."""
+    p = plan("autumn", "Rentrée", ("holdout", "offer"))
+    none = Economics(
+        NOTHING,
+        NOTHING,
+        0.0,
+        0.0,
+        0.0,
+        NOTHING,
+        NOTHING,
+        None,
+        0.0,
+        None,
+        None,
+        NOTHING,
+        NOTHING,
+        (),
+    )
+    hollow = ArmResult(
+        "offer", p.units_of("offer"), p.units_of("holdout"), "W2", "permutation max-t", (), none,
+        None, None, None, None, (), (), (), None, None,
+        Verdict(VerdictKind.NO_DATA, NOTHING, None, "2026-12"),
+    )  # fmt: skip
+    unchecked = tuple(
+        Check(check.name, CheckStatus.NOT_APPLICABLE, check.critical, {}) for check in checks()
+    )
+    return CampaignResult(
+        campaign=p.campaign, plan=p, rows=(), arms=(hollow,), checks=unchecked, flow=(),
+        deviations=(), closed_through=None, provenance=provenance(dt.date(2026, 3, 12)),
+    )  # fmt: skip
+
+
+def crowd(n: int, segments: int = 60, count: int = 36) -> list[CampaignResult]:
+    """Many campaigns, many segments, many months."""
+    names = tuple(f"segment_{i:02d}" for i in range(segments))
+    return [single(f"c{i:03d}", f"Campagne n° {i}", 0.02 * i - 0.5, names, count) for i in range(n)]
