@@ -21,6 +21,7 @@ from pydantic import (
 
 from loyalty_exp.declare import checks
 from loyalty_exp.declare.environment import expand
+from loyalty_exp.declare.findings import Finding, Raw, validate
 from loyalty_exp.declare.kinds import (
     Alpha,
     Amount,
@@ -154,7 +155,7 @@ class Segments(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _check(cls, data: Any, handler: ModelWrapValidatorHandler[Segments]) -> Segments:
-        return checks.validate(cls, data, handler, checks.of_segments)
+        return validate(cls, data, handler, checks.of_segments)
 
     @property
     def rules(self) -> Mapping[str, SegmentRule]:
@@ -274,7 +275,7 @@ class Campaign(Table):
     )
 
     @classmethod
-    def _findings(cls, raw: checks.Raw) -> Iterable[checks.Finding]:
+    def _findings(cls, raw: Raw) -> Iterable[Finding]:
         return checks.of_campaign(raw)
 
     @property
@@ -321,5 +322,5 @@ class Declaration(Table):
     )
 
     @classmethod
-    def _findings(cls, raw: checks.Raw) -> Iterable[checks.Finding]:
+    def _findings(cls, raw: Raw) -> Iterable[Finding]:
         return checks.of_declaration(raw)

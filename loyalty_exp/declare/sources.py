@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, mo
 
 from loyalty_exp.declare import checks
 from loyalty_exp.declare.environment import expand
+from loyalty_exp.declare.findings import Finding, Raw, validate
 from loyalty_exp.declare.kinds import (
     ColumnName,
     Date,
@@ -36,10 +37,10 @@ class Table(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _check(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
-        return checks.validate(cls, data, handler, cls._findings)
+        return validate(cls, data, handler, cls._findings)
 
     @classmethod
-    def _findings(cls, raw: checks.Raw) -> Iterable[checks.Finding]:  # noqa: ARG003
+    def _findings(cls, raw: Raw) -> Iterable[Finding]:  # noqa: ARG003
         """What is wrong between the fields of the raw table."""
         return ()
 
@@ -75,7 +76,7 @@ class _Source(Table):
         return expand(self.source)
 
     @classmethod
-    def _findings(cls, raw: checks.Raw) -> Iterable[checks.Finding]:
+    def _findings(cls, raw: Raw) -> Iterable[Finding]:
         return checks.of_source(raw)
 
 
