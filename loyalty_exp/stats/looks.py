@@ -117,14 +117,18 @@ def boundaries(
     usable = np.flatnonzero(~np.isnan(np.diag(correlation)))
     lengths = rays(correlation[np.ix_(usable, usable)], planned, points)
     nearest = np.full(len(lengths), np.inf)
+    spent = np.zeros(len(lengths))
     for column, look in enumerate(usable):
         allowed = spending((look + 1) / planned, alpha)
         length = lengths[:, column]
         if column == 0:
             boundary[look] = min(float(stats.norm.isf(allowed / 2)), CAP)
         else:
-            boundary[look] = _solve(nearest, length, planned, allowed)
-        nearest = np.minimum(nearest, (boundary[look] / length) ** 2)
+            boundary[look] = _solve(nearest, spent, length, planned, allowed)
+        radius = (boundary[look] / length) ** 2
+        nearer = radius < nearest
+        nearest[nearer] = radius[nearer]
+        spent[nearer] = special.chdtrc(planned, radius[nearer])
     return boundary
 
 
@@ -153,15 +157,46 @@ def rays(correlation: Floats, dimensions: int, points: int | None = None) -> Flo
     return np.asfortranarray(np.maximum(lengths, 1e-300))
 
 
-def _solve(nearest: Floats, length: Floats, dimensions: int, allowed: float) -> float:
-    """The critical value at which the error spent is what is allowed, capped at 8.3."""
+def _solve(
+    nearest: Floats, spent: Floats, length: Floats, dimensions: int, allowed: float
+) -> float:
+    """The critical value at which the error spent is what is allowed, capped at 8.3.
+
+    The search starts between the values that need no earlier look and no overlap with one; it
+    widens where integration error has put the answer outside.
+    """
+    fresh = max(allowed - float(spent.mean()), 1e-300)
+    alone, apart = (-float(special.ndtri(error / 2)) for error in (allowed, fresh))
+    for low, high in ((0.95 * alone, min(1.05 * apart, CAP)), (0.0, CAP)):
+        excess = _excess(nearest, spent, length, dimensions, allowed, low)
+        if excess(high) < 0 <= excess(low):
+            return float(optimize.brentq(excess, low, high, xtol=1e-6, rtol=1e-9))
+    return CAP
+
+
+def _excess(
+    nearest: Floats,
+    spent: Floats,
+    length: Floats,
+    dimensions: int,
+    allowed: float,
+    low: float,
+) -> Callable[[float], float]:
+    """Error spent beyond what is allowed, for critical values from `low` on.
+
+    Only directions that a value as low as that could cut shorter are looked at again, and of these
+    only those whose probability is not lost in the total.
+    """
+    negligible = special.chdtri(dimensions, 1e-7 * allowed)
+    active = (low / length) ** 2 < np.minimum(nearest, negligible)
+    kept = float(spent[~active].sum())
+    bound, inverse = nearest[active], 1 / length[active] ** 2
 
     def excess(c: float) -> float:
-        return exceedance(np.minimum(nearest, (c / length) ** 2), dimensions) - allowed
+        again = special.chdtrc(dimensions, np.minimum(bound, c * c * inverse))
+        return (kept + float(again.sum())) / len(nearest) - allowed
 
-    if excess(CAP) >= 0:
-        return CAP
-    return float(optimize.brentq(excess, 0.0, CAP, xtol=1e-6, rtol=1e-9))
+    return excess
 
 
 @lru_cache(maxsize=16)
