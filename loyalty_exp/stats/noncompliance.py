@@ -6,13 +6,20 @@ being reached, and leaves the headline (everybody assigned) alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from loyalty_exp.stats.ancova import Comparison, joint_effects
+from loyalty_exp.stats.intervals import IntervalMethod, method_covariance
 from loyalty_exp.stats.ratios import fieller
 
-__all__ = ["ReachedEffect", "effect_on_reached"]
+if TYPE_CHECKING:
+    from loyalty_exp.stats.moments import Moments
+
+__all__ = ["ReachedEffect", "effect_on_reached", "effect_per_reached"]
 
 WEAK_F = 10.0
 MISSING = "not estimable: an effect of being assigned is missing"
@@ -79,6 +86,58 @@ def effect_on_reached(
     if not region.is_bounded:
         return _unknown(f, UNBOUNDED)
     return ReachedEffect(outcome / reached, region.lower, region.upper, f, f < WEAK_F)
+
+
+def effect_per_reached(
+    comparisons: Sequence[Comparison],
+    outcome: str,
+    reached: str,
+    covariate: str | None,
+    *,
+    method: IntervalMethod,
+    critical: float | tuple[float, float],
+) -> ReachedEffect:
+    """Returns the effect on the reached from moments, both effects adjusted on one covariate.
+
+    Nobody in the holdout being reached is the rule, so that variable alone is constant there and
+    has no effect of its own. The effects of the outcome with and without a multiple of it do,
+    and give both effects with their covariance.
+
+    Args:
+        comparisons: Disjoint strata or waves, at least one.
+        outcome: The outcome.
+        reached: 1 for a unit that was reached, 0 for one that was not.
+        covariate: The pre-period variable of the outcome, or None for no adjustment.
+        method: The frozen method, for the covariance.
+        critical: Critical value of the outcome's own interval, or its (down, up).
+
+    Returns:
+        As `effect_on_reached`.
+    """
+    wanted = (outcome, reached, *([covariate] if covariate else []))
+    arms = [arm.select(wanted) for c in comparisons for arm in (c.treated, c.control)]
+    spread = np.sum([np.diag(arm.scatter) for arm in arms], axis=0)
+    scale = float(np.sqrt(spread[0] / spread[1])) if spread[0] > 0 and spread[1] > 0 else 1.0
+    names = (outcome, "less reached", *wanted[2:])
+    matrix = np.eye(len(names))
+    matrix[1, :2] = 1.0, -scale
+
+    def mixed(arm: Moments) -> Moments:
+        return arm.select(wanted).transform(names, matrix)
+
+    mixtures = [Comparison(mixed(c.treated), mixed(c.control)) for c in comparisons]
+    effects = joint_effects(mixtures, names[:2], [covariate, covariate])
+    back = np.array([[1.0, 0.0], [1 / scale, -1 / scale]])
+    covariance = back @ sum(method_covariance(effects, method)) @ back.T
+    first, second = back @ effects.estimate
+    return effect_on_reached(
+        float(first),
+        float(second),
+        variance_outcome=float(covariance[0, 0]),
+        covariance=float(covariance[0, 1]),
+        variance_reached=max(float(covariance[1, 1]), 0.0),
+        critical=critical,
+    )
 
 
 def _unknown(f: float, reason: str) -> ReachedEffect:

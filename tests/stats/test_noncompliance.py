@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty_exp.stats.noncompliance import effect_on_reached
+from loyalty_exp.stats.ancova import Comparison
+from loyalty_exp.stats.intervals import IntervalMethod
+from loyalty_exp.stats.moments import Moments
+from loyalty_exp.stats.noncompliance import effect_on_reached, effect_per_reached
 
 REACHED = st.floats(-1, 1)
 SD = st.floats(0.01, 1)
@@ -110,3 +113,65 @@ def test_a_missing_effect_stays_missing() -> None:
     )
     assert np.isnan(found.estimate)
     assert "missing" in found.reason
+
+
+NAMES = ("y", "d", "x")
+
+
+def campaign(share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (y, d, x) and who was assigned; nobody in the holdout is reached."""
+    rng = np.random.default_rng(2)
+    assigned = rng.random(3_000) < 0.8
+    d = (assigned & (rng.random(3_000) < share)).astype(float)
+    x = rng.lognormal(2, 1, 3_000)
+    return np.column_stack([x * rng.lognormal(0, 0.5, 3_000) + 4.0 * d, d, x]), assigned
+
+
+def compared(rows: np.ndarray, assigned: np.ndarray) -> list[Comparison]:
+    return [
+        Comparison(
+            Moments.from_rows(NAMES, rows[assigned]), Moments.from_rows(NAMES, rows[~assigned])
+        )
+    ]
+
+
+@pytest.mark.parametrize("covariate", ["x", None])
+def test_moments_give_what_rows_give(covariate: str | None) -> None:
+    rows, assigned = campaign(0.5)
+    adjusted = rows[:, :2].copy()
+    if covariate:
+        for column in (0, 1):
+            slope = np.polyfit(rows[:, 2], rows[:, column], 1)[0]
+            adjusted[:, column] -= slope * (rows[:, 2] - rows[:, 2].mean())
+    gap = adjusted[assigned].mean(axis=0) - adjusted[~assigned].mean(axis=0)
+    covariance = sum(np.cov(adjusted[arm].T) / arm.sum() for arm in (assigned, ~assigned))
+    wanted = effect_on_reached(
+        gap[0],
+        gap[1],
+        variance_outcome=covariance[0, 0],
+        covariance=covariance[0, 1],
+        variance_reached=covariance[1, 1],
+        critical=2.0,
+    )
+    found = effect_per_reached(
+        compared(rows, assigned), "y", "d", covariate, method=IntervalMethod.W1, critical=2.0
+    )
+    assert (found.estimate, found.lower, found.upper, found.f) == pytest.approx(
+        (wanted.estimate, wanted.lower, wanted.upper, wanted.f), rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_nobody_and_everybody_from_moments(share: float) -> None:
+    rows, assigned = campaign(share)
+    found = effect_per_reached(
+        compared(rows, assigned), "y", "d", None, method=IntervalMethod.W1, critical=2.0
+    )
+    if share:
+        gap = rows[assigned, 0].mean() - rows[~assigned, 0].mean()
+        assert found.estimate == pytest.approx(gap, rel=1e-9)
+        assert found.lower < gap < found.upper
+        assert not found.weak
+    else:
+        assert np.isnan(found.estimate)
+        assert "see the effect on all" in found.reason
