@@ -57,7 +57,7 @@ class Audience:
 def present_attributes(connection: sa.Connection) -> dict[str, str]:
     """Kind of every attribute the store has of customers, by name."""
     columns = sa.select(attributes.c.name, attributes.c.kind).order_by(attributes.c.position)
-    return dict(connection.execute(columns).tuples().all())
+    return {row.name: row.kind for row in connection.execute(columns)}
 
 
 def population_of(connection: sa.Connection, campaign: Campaign) -> Population:

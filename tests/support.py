@@ -1,0 +1,81 @@
+"""Small stores and declarations for tests, made without the loader."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from loyalty_exp.store import tables
+from loyalty_exp.store.engines import Store, open_store
+
+Order = tuple[str, str, dt.datetime, float]
+"""Order id, customer, when, revenue."""
+
+MARGIN = 0.4
+
+
+def fill_store(
+    store: Store,
+    orders: Sequence[Order],
+    customers: Mapping[str, Mapping[str, Any]] | None = None,
+    kinds: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Put orders and customers' attributes into a store, with the roll-up."""
+    rows = [
+        {
+            "order_id": order,
+            "customer": customer,
+            "ordered_at": when,
+            "month": when.year * 12 + when.month,
+            "revenue": revenue,
+            "margin": MARGIN * revenue,
+            "channel": None,
+            "load_id": "test",
+        }
+        for order, customer, when, revenue in orders
+    ]
+    with store.write() as connection:
+        connection.execute(tables.orders.insert(), rows)
+        connection.execute(tables.customer_month.insert(), roll_up(rows))
+        if kinds:
+            empty = tables.customers_table()
+            empty.drop(connection)
+            table = tables.customers_table(kinds)
+            table.create(connection)
+            connection.execute(
+                table.insert(),
+                [{"customer": name, **(values)} for name, values in customers.items()],
+            )
+            places = enumerate(kinds)
+            connection.execute(
+                tables.attributes.insert(),
+                [{"position": i, "name": name, "kind": kind} for i, (name, kind) in places],
+            )
+
+
+def roll_up(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The roll-up of orders by customer and month, computed by pandas."""
+    frame = pd.DataFrame(list(rows))
+    frame["orders"] = (frame["revenue"] >= 0).astype(int)
+    grouped = frame.groupby(["customer", "month"], as_index=False)
+    return grouped[["revenue", "margin", "orders"]].sum().to_dict("records")
+
+
+def keep_members(
+    connection: sa.Connection, segment: str, as_of: dt.date, customers: Sequence[str]
+) -> None:
+    """Keep a dated membership."""
+    connection.execute(
+        tables.memberships.insert(),
+        [{"segment": segment, "as_of": as_of, "customer": name} for name in customers],
+    )
+
+
+def new_store(folder: Path) -> Store:
+    """An empty embedded store."""
+    return open_store(f"duckdb:///{folder / 'store.duckdb'}")
