@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from loyalty_exp.declare.environment import is_address
+from loyalty_exp.declare.environment import is_address, is_elsewhere
 from loyalty_exp.declare.features import ALL, FEATURES, FRENCH_NAMES, SCHEMES
 from loyalty_exp.declare.findings import Finding, Raw
 from loyalty_exp.declare.hints import in_words, nearest, percent_hint, quoted, spelled
@@ -52,7 +52,7 @@ def _number(value: object) -> float | None:
 def of_source(data: Raw) -> Iterator[Finding]:
     """A file has no table; a database has a table or a query, not both."""
     source = data.get("source")
-    if not isinstance(source, str):
+    if not isinstance(source, str) or is_elsewhere(source):
         return
     chosen = [key for key in ("table", "query") if data.get(key) is not None]
     if is_address(source):
@@ -77,8 +77,12 @@ def _columns(data: Raw, name: str, needed: Sequence[str]) -> Iterator[Finding]:
         if column not in columns and nearest(column, others, 0.75) is None
     ]
     if missing:
-        text = f"{in_words(missing).replace(' or ', ' and ')} must be mapped to columns of the file"
+        text = f"{_both(missing)} must be mapped to columns of the file"
         yield Finding(("data", name, "columns"), text)
+
+
+def _both(names: Sequence[str]) -> str:
+    return in_words(names).replace(" or ", " and ")
 
 
 # --- a campaign ----------------------------------------------------------------------------------
@@ -133,6 +137,7 @@ def _arms(data: Raw) -> Iterator[Finding]:
         yield Finding(("arms",), text, f"holdout instead of {close}" if close else None)
     elif len(arms) == 1:
         yield Finding(("arms",), "an arm beside the holdout is expected")
+        return
     holdout = _number(arms.get("holdout"))
     if "holdout" in arms and (holdout is None or not 1 <= holdout <= 90):
         text = "a percentage from 1 to 90 is expected"
@@ -164,9 +169,9 @@ def _costs(data: Raw) -> Iterator[Finding]:
                 loc = ("costs", field, arm)
                 if arm == "holdout":
                     yield Finding(loc, "the holdout receives nothing, so it costs nothing")
-                elif arm not in treated:
-                    text = f"no such arm; the campaign has {in_words(treated)}" if treated else ""
-                    yield Finding(loc, text or "no such arm", nearest(arm, treated))
+                elif treated and arm not in treated:
+                    text = f"no such arm; the campaign has {_both(treated)}"
+                    yield Finding(loc, text, nearest(arm, treated))
     budget, fixed = _number(costs.get("budget")), _number(costs.get("fixed"))
     if budget is not None and fixed is not None and fixed > budget:
         text = f"at most the budget, {spelled(budget)}, is expected"

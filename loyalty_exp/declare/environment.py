@@ -12,10 +12,11 @@ from urllib.parse import quote
 
 from loyalty_exp.errors import LoyaltyExpError
 
-__all__ = ["expand", "holds_secret", "is_address", "missing_variables"]
+__all__ = ["expand", "holds_secret", "is_address", "is_elsewhere", "missing_variables"]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9_+.-]*://")
+_ELSEWHERE = re.compile(r"(?:https?|ftp|sftp|s3|gs|gcs|az|abfss?|hf|file)://", re.IGNORECASE)
 _USER = re.compile(r"://(?P<user>[^/?#]*)@")
 _SECRET_OPTION = re.compile(
     r"[?&;](?:password|passwd|pwd|sslpassword|token|access_token|motherduck_token|secret|"
@@ -27,6 +28,11 @@ _SECRET_OPTION = re.compile(
 def is_address(text: str) -> bool:
     """Whether a source is a database's address rather than a file, `${NAME}` included."""
     return bool(_ADDRESS.match(text)) or bool(_VARIABLE.fullmatch(text.strip()))
+
+
+def is_elsewhere(text: str) -> bool:
+    """Whether a source would have to be fetched over a network: that is never done."""
+    return bool(_ELSEWHERE.match(text))
 
 
 def missing_variables(text: str, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:

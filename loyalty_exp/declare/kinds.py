@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from loyalty_exp.declare.environment import holds_secret
+from loyalty_exp.declare.environment import holds_secret, is_elsewhere
 from loyalty_exp.declare.hints import (
     DIALECTS,
     LEVERS_SAID,
@@ -146,11 +146,8 @@ def _is_database(text: str) -> str:
     return text
 
 
-_NO_SOURCE = re.compile(r"(?:https?|ftp|sftp|s3|gs|gcs|az|abfss?|hf|file)://", re.IGNORECASE)
-
-
 def _is_source(text: str) -> str:
-    if _NO_SOURCE.match(text):
+    if is_elsewhere(text):
         raise ValueError
     return _printable(text)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loyalty_exp.declare.hints import spelled, written_date, written_number
-from loyalty_exp.declare.positions import Positions, Unclosed, scan
+from loyalty_exp.declare.positions import Path, Positions, Unclosed, scan
 
 __all__ = ["Parsed", "Problem", "parse"]
 
@@ -76,7 +76,7 @@ def parse(text: str) -> Parsed:
                 problems += whole
                 break
             number = _line_of(error, lines)
-            mend = _mend(lines[number - 1], str(error))
+            mend = _joined(lines, number) or _mend(lines[number - 1], str(error))
             problems.append(_problem(mend, number, lines))
             guessed = guessed or mend.line is None
             lines[number - 1] = mend.line or ""
@@ -117,13 +117,6 @@ def _whole(text: str, lines: list[str], message: str) -> list[Problem]:
         opened = {"]": "the list opened here", "}": "the inline table opened here"}
         what = opened.get(error.closing, "the text opened here")
         multi = error.closing in {"]", "}", '"""', "'''"}
-        one_line = "}" in error.closing and "}" not in lines[error.line - 1]
-        if one_line:
-            key = lines[error.line - 1].split("=")[0].strip()
-            table = _table(lines, error.line)
-            hint = f"[{table}.{key}]" if table and re.fullmatch(r"[\w-]+", key) else None
-            told = "a table between braces stands on one line; give it a header of its own"
-            return [Problem(error.line, table, "", told, hint)]
         decimal = error.closing == "}" and _DECIMAL.search(lines[error.line - 1])
         if multi and not decimal:
             told = f"{what} is not closed with {error.closing}"
@@ -135,12 +128,30 @@ def _whole(text: str, lines: list[str], message: str) -> list[Problem]:
     return [
         Problem(
             second,
-            _table(lines, second),
-            "" if path in found.headers else ".".join(map(str, path[-1:])),
+            _dotted(path) if path in found.headers else _table(lines, second),
+            "" if path in found.headers else _dotted(path[-1:]),
             f"is defined twice: first on line {first}",
         )
         for path, first, second in found.twice
     ]
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(part for part in path if isinstance(part, str))
+
+
+def _joined(lines: list[str], number: int) -> _Mend | None:
+    """A table between braces over several lines, put on one."""
+    opened = re.match(r"\s*([\w-]+)\s*=\s*\{[^}]*$", lines[number - 1])
+    end = next((i for i, line in enumerate(lines[number:], number + 1) if "}" in line), None)
+    if opened is None or end is None or end > number + 100:
+        return None
+    parts = [line.split("#")[0].strip() for line in lines[number - 1 : end]]
+    lines[number:end] = [""] * (end - number)
+    table = _table(lines, number)
+    hint = f"[{table}.{opened[1]}]" if table else f"[{opened[1]}]"
+    text = "a table between braces stands on one line: write it as a table with a header"
+    return _Mend(opened[1], text, hint, line=re.sub(r",\s*}", " }", " ".join(parts)))
 
 
 # --- one line ------------------------------------------------------------------------------------
