@@ -31,6 +31,7 @@ __all__ = [
     "Influence",
     "Look",
     "MoneyMonth",
+    "Programme",
     "Provenance",
     "SegmentRank",
     "Sensitivity",
@@ -140,6 +141,27 @@ class Economics:
 
 
 @dataclass(frozen=True, slots=True)
+class Programme:
+    """The whole programme against the universal holdout, totals in currency.
+
+    `cost` is that of the campaigns that started while the universal holdout ran, `cost_share` its
+    share of `treated_revenue`. `sum_of_campaigns` adds up their net results, with the reason in
+    `notes` why it is not the programme's.
+    """
+
+    month: str | None
+    incremental_revenue: Estimate
+    incremental_margin: Estimate
+    cost: float
+    net: Estimate
+    treated_revenue: float | None
+    cost_share: float | None
+    sum_of_campaigns: float | None
+    campaigns: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Component:
     """One part of the effect per unit: 'reactivation', 'frequency' or 'basket'."""
 
@@ -221,7 +243,8 @@ class Verdict:
     """The verdict of an arm: its kind, the money it rests on, until when, and why.
 
     `net` is the total net result in currency at `month` (YYYY-MM) with the sequential interval;
-    `expected_month` is when the planned looks end (not yet); `reasons` name failed checks.
+    `expected_month` is when an answer is expected (not yet); `reasons` name failed checks, or say
+    why it will not be known; `decided_month` is the look at which the verdict fell, for good.
     """
 
     kind: VerdictKind
@@ -229,6 +252,7 @@ class Verdict:
     month: str | None
     expected_month: str | None = None
     reasons: tuple[str, ...] = ()
+    decided_month: str | None = None
 
 
 class CheckStatus(StrEnum):
