@@ -19,6 +19,9 @@ __all__ = ["Moments"]
 Floats = NDArray[np.float64]
 Pair = tuple[str, str]
 
+CANCELLED = 1e-13
+"""Of what was subtracted from, a remainder this small is rounding."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moments:
@@ -93,15 +96,20 @@ class Moments:
             third_sums: Sums of yyy, yyx, yxx, xxx about the shift, shape (4,), for pairs (y, x).
 
         Returns:
-            The same moments as `from_rows` on the units.
+            The same moments as `from_rows` on the units; a constant variable has exactly no
+            scatter, where the sums would leave rounding noise.
         """
         p = len(names)
         if n == 0:
             return cls(tuple(names), 0, np.zeros(p), np.zeros((p, p)))
         shift = np.asarray(shift, dtype=np.float64)
         offset = np.asarray(sums, dtype=np.float64) / n
-        scatter = np.asarray(products, dtype=np.float64) - n * np.outer(offset, offset)
-        plain = cls(tuple(names), n, shift + offset, scatter)
+        products = np.asarray(products, dtype=np.float64)
+        scatter = products - n * np.outer(offset, offset)
+        constant = np.diag(scatter) <= CANCELLED * np.diag(products)
+        scatter[constant] = scatter[:, constant] = 0.0
+        mean = np.where(np.abs(shift + offset) <= CANCELLED * np.abs(shift), 0.0, shift + offset)
+        plain = cls(tuple(names), n, mean, scatter)
         return plain.with_third(third_sums, shift) if third_sums else plain
 
     def with_third(self, third_sums: Mapping[Pair, Floats], shift: Floats) -> Self:
