@@ -153,7 +153,7 @@ def estimate_looks(
             number=k + 1,
             effect=Estimate(finite(effects.estimate[k]), finite(lower[k]), finite(upper[k])),
             z=finite(effects.estimate[k] / error[k]),
-            boundary=float(boundary[k]),
+            boundary=finite(boundary[k]),
             significant=bool(lower[k] > 0 or upper[k] < 0),
         )
         for k in range(calendar.closed)

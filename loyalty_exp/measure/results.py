@@ -99,7 +99,7 @@ class Look:
     number: int
     effect: Estimate
     z: float | None
-    boundary: float
+    boundary: float | None
     significant: bool
 
 
