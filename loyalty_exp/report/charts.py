@@ -277,12 +277,20 @@ def forest(t: Tongue, rows: Sequence[ForestRow], *, number: str, said: str) -> M
     return _draw(t, [chart], said)
 
 
-def waterfall(t: Tongue, rows: Sequence[WaterfallRow], *, number: str, said: str) -> Markup:
-    """Bars that start where the one before ended, and the total from zero: parts that add up."""
+def waterfall(
+    t: Tongue, rows: Sequence[WaterfallRow], *, number: str, said: str, broken: bool = False
+) -> Markup:
+    """Bars that start where the one before ended, and totals from zero: parts that add up.
+
+    `broken` starts the scale near the smallest bar end, for small changes of large totals.
+    """
     import altair as alt  # noqa: PLC0415
 
     height = 46 * len(rows)
-    low, high = _domain([v for r in rows for v in (r.start, r.end, 0.0)])
+    ends = [v for r in rows for v in ((r.end,) if broken and r.total else (r.start, r.end))]
+    low, high = _domain([*ends, *(() if broken else (0.0,))])
+    if broken:
+        low = max(0.0, min(ends) - 0.25 * (max(ends) - min(ends)))
     data = [
         {
             "label_y": 46 * i + 12,
@@ -290,7 +298,7 @@ def waterfall(t: Tongue, rows: Sequence[WaterfallRow], *, number: str, said: str
             "bottom": 46 * i + 40,
             "label": r.label,
             "text": r.text,
-            "start": r.start,
+            "start": max(r.start, low) if broken else r.start,
             "end": r.end,
             "tone": _HEX["ink"] if r.total else _HEX["gain" if r.end >= r.start else "loss"],
         }
@@ -313,7 +321,7 @@ def waterfall(t: Tongue, rows: Sequence[WaterfallRow], *, number: str, said: str
             y2="bottom:Q",
             color=alt.Color("tone:N", scale=None, legend=None),
         ),
-        zero.encode(x=alt.X("zero:Q")),
+        *(() if low > 0 else (zero.encode(x=alt.X("zero:Q")),)),
         base.mark_text(align="left", fontSize=_TEXT, color=_HEX["ink"]).encode(
             x=alt.value(0), y=line, text="label:N"
         ),

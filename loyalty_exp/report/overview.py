@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from loyalty_exp.measure.results import ArmResult, CampaignResult
     from loyalty_exp.report.tongue import Tongue
 
-__all__ = ["campaigns_section", "data_section", "index_page", "programme_verdict", "shared_foot"]
+__all__ = [
+    "campaigns_section",
+    "data_section",
+    "forest_figure",
+    "index_page",
+    "lines_by_money",
+    "programme_verdict",
+    "shared_foot",
+]
 
 _UNFOLDED = 25
 """Lines shown before the undecided are folded."""
@@ -52,6 +60,7 @@ def index_page(t: Tongue, results: Sequence[CampaignResult], project: str) -> Pa
         sections.append(data_section(t, results))
     return Page(
         name="index.html",
+        kind="index",
         language=t.language,
         title=_("Campaigns · %(project)s") % {"project": project},
         eyebrow=project,
@@ -73,7 +82,7 @@ def shared_foot(t: Tongue, results: Sequence[CampaignResult], project: str) -> F
     return foot(t, max(results, key=lambda result: result.provenance.data_through))
 
 
-def _lines(results: Sequence[CampaignResult]) -> list[Line]:
+def lines_by_money(results: Sequence[CampaignResult]) -> list[Line]:
     """Campaigns and their arms, the most money first, the unknown last."""
     lines = [(result, arm) for result in results for arm in result.arms]
 
@@ -158,8 +167,8 @@ def _key_figures(t: Tongue, results: Sequence[CampaignResult]) -> tuple[KeyFigur
 def campaigns_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:
     """Campaigns as a forest and as a table sorted by money; the undecided folded when many."""
     _ = t.gettext
-    lines = _lines(results)
-    figures = _forest(t, lines)
+    lines = lines_by_money(results)
+    figures = forest_figure(t, lines)
     columns = (
         Column(_("Campaign"), numeric=False),
         Column(_("Verdict"), numeric=False),
@@ -196,7 +205,7 @@ def _label(t: Tongue, line: Line) -> str:
     return f"{result.plan.name} · {arm_name(t, arm.arm)}"
 
 
-def _forest(t: Tongue, lines: Sequence[Line]) -> tuple[Figure, ...]:
+def forest_figure(t: Tongue, lines: Sequence[Line], *, drawn: int = _DRAWN) -> tuple[Figure, ...]:
     """Net results with their ranges; the largest sums at stake when there are many."""
     _ = t.gettext
     known = [line for line in lines if line[1].verdict.net.lower is not None]
@@ -206,8 +215,8 @@ def _forest(t: Tongue, lines: Sequence[Line]) -> tuple[Figure, ...]:
     def stake(line: Line) -> float:
         return -max(abs(line[1].verdict.net.lower or 0.0), abs(line[1].verdict.net.upper or 0.0))
 
-    largest = sorted(known, key=stake)[:_DRAWN]
-    drawn = [line for line in known if line in largest]
+    largest = sorted(known, key=stake)[:drawn]
+    kept = [line for line in known if line in largest]
     rows = [
         charts.ForestRow(
             _label(t, line),
@@ -216,7 +225,7 @@ def _forest(t: Tongue, lines: Sequence[Line]) -> tuple[Figure, ...]:
             line[1].verdict.net.lower,
             line[1].verdict.net.upper,
         )
-        for line in drawn
+        for line in kept
     ]
     clear = sum((line[1].verdict.net.lower or 0.0) > 0 for line in known)
     finding = t.ngettext(
@@ -228,9 +237,9 @@ def _forest(t: Tongue, lines: Sequence[Line]) -> tuple[Figure, ...]:
     caption = _(
         "Each line is a campaign's net result so far and its range; the dotted line is zero."
     )
-    if len(drawn) < len(known):
+    if len(kept) < len(known):
         more = _("The %(drawn)s with the most money at stake are drawn; all are in the table.")
-        caption = f"{caption} {more % {'drawn': len(drawn)}}"
+        caption = f"{caption} {more % {'drawn': len(kept)}}"
     return (
         Figure(
             anchor="figure-campaigns",

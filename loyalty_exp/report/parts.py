@@ -23,6 +23,7 @@ __all__ = [
     "metric_unit",
     "money_cell",
     "notes_of",
+    "panel_title",
     "titled_arms",
 ]
 
@@ -124,6 +125,11 @@ def titled_arms(t: Tongue, findings: Sequence[tuple[ArmResult, str]]) -> str:
         for arm, finding in findings
     ]
     return " · ".join(texts)
+
+
+def panel_title(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:
+    """The title of an arm's panel; none when it is alone."""
+    return arm_name(t, arm.arm) if len(result.arms) > 1 else ""
 
 
 def notes_of(t: Tongue, *groups: Iterable[str]) -> tuple[str, ...]:

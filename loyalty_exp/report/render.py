@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from loyalty_exp.report.campaign import campaign_file, campaign_page
-from loyalty_exp.report.overview import index_page
+from loyalty_exp.report.campaign import arms_summary, campaign_page
+from loyalty_exp.report.methods import methods_page
+from loyalty_exp.report.overview import index_page, shared_foot
+from loyalty_exp.report.roi import Turnover, roi_page
 from loyalty_exp.report.tongue import Tongue
 from loyalty_exp.report.views import Link, Page
+from loyalty_exp.report.years import years_page
 
 if TYPE_CHECKING:
     import jinja2
 
     from loyalty_exp.measure.results import CampaignResult
 
-__all__ = ["Progress", "page_html", "site"]
+__all__ = ["Progress", "Turnover", "fragment", "page_html", "single_file", "site"]
 
 Progress = Callable[[str], None]
 """Called with a sentence for each page."""
 _TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What the pages are made from."""
+
+    results: Sequence[CampaignResult]
+    project: str
+    universal: CampaignResult | None
+    years: Mapping[str, Any] | None
+    turnover: Turnover | None
 
 
 def site(
@@ -31,15 +45,21 @@ def site(
     *,
     language: str,
     project: str,
+    universal: CampaignResult | None = None,
+    years: Mapping[str, Any] | None = None,
+    turnover: Turnover | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Write the site: index.html and one page a campaign.
+    """Write the site: index, ROI summary, a page a campaign, year over year, methods.
 
     Args:
         results: Measurements, in any order.
         directory: Folder of the site; made if absent. Pages of the same name are replaced.
         language: "fr" or "en".
         project: Name of the project, as readers know it.
+        universal: Measurement of the customers left out of every campaign, where there are some.
+        years: The comparison of two years as a dictionary (`compare --format json`).
+        turnover: Revenue that the programme's cost is a share of.
         progress: Called after each page.
 
     Returns:
@@ -49,35 +69,107 @@ def site(
         ValueError: If the language has no catalogue.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    currency = results[0].plan.currency if results else "EUR"
-    t = Tongue(language, currency)
-    makers: list[tuple[str, Callable[[], Page]]] = [
-        ("index.html", lambda: index_page(t, results, project)),
-        *((campaign_file(r.campaign), _campaign_maker(t, r)) for r in results),
-    ]
+    t = _tongue(results, language)
+    given = _Site(results, project, universal, years, turnover)
     written = []
-    for name, make in makers:
-        path = directory / name
-        page = make()
-        path.write_text(page_html(t, replace(page, nav=_nav(t, name))), encoding="utf-8")
+    for page in _pages(t, given):
+        path = directory / page.name
+        path.write_text(page_html(t, page), encoding="utf-8")
         written.append(path)
         if progress is not None:
-            progress(f"page {len(written)} of {len(makers)}: {name}")
+            progress(f"page {page.name}")
     return written
+
+
+def single_file(
+    results: Sequence[CampaignResult],
+    path: Path,
+    *,
+    language: str,
+    project: str,
+    universal: CampaignResult | None = None,
+    years: Mapping[str, Any] | None = None,
+    turnover: Turnover | None = None,
+) -> Path:
+    """Write the whole site as one file to mail; arguments as for `site`."""
+    t = _tongue(results, language)
+    pages = list(_pages(t, _Site(results, project, universal, years, turnover)))
+    text = _environment(t.language).get_template("bundle.html")
+    context = {"style": _asset("style.css"), "script": _asset("sort.js")}
+    path.write_text(
+        text.render(pages=pages, prefix="", target=_inside, slug=_slug, **context), encoding="utf-8"
+    )
+    return path
+
+
+def fragment(result: CampaignResult, language: str = "en") -> str:
+    """The verdict and the arms of a campaign, as a notebook shows them."""
+    t = _tongue([result], language)
+    template = _environment(language).get_template("_notebook.html")
+    page = arms_summary(t, result)
+    return template.render(page=page, prefix="", target=_same, style=_asset("notebook.css"))
+
+
+def _tongue(results: Sequence[CampaignResult], language: str) -> Tongue:
+    return Tongue(language, results[0].plan.currency if results else "EUR")
+
+
+def _pages(t: Tongue, given: _Site) -> Iterator[Page]:
+    """The pages one by one, each with the navigation."""
+    results, project = given.results, given.project
+    foot = shared_foot(t, results, project)
+    makers: list[Callable[[], Page]] = [
+        lambda: index_page(t, results, project),
+        lambda: roi_page(
+            t,
+            results,
+            project,
+            universal=given.universal,
+            years=given.years,
+            turnover=given.turnover,
+        ),
+        *(_campaign_maker(t, result) for result in results),
+    ]
+    years = given.years
+    if years is not None:
+        makers.append(lambda: years_page(t, years, project, foot))
+    makers.append(lambda: methods_page(t, project, foot))
+    for make in makers:
+        page = make()
+        yield replace(page, nav=_nav(t, page.name, with_years=years is not None))
 
 
 def _campaign_maker(t: Tongue, result: CampaignResult) -> Callable[[], Page]:
     return lambda: campaign_page(t, result)
 
 
-def _nav(t: Tongue, name: str) -> tuple[Link, ...]:
-    return (Link(t.gettext("Campaigns"), "index.html", current=name == "index.html"),)
+def _nav(t: Tongue, name: str, *, with_years: bool) -> tuple[Link, ...]:
+    _ = t.gettext
+    links = [("index.html", _("Campaigns")), ("roi.html", _("Return on investment"))]
+    if with_years:
+        links.append(("years.html", _("Year over year")))
+    links.append(("methods.html", _("Methods")))
+    return tuple(Link(text, href, current=href == name) for href, text in links)
 
 
 def page_html(t: Tongue, page: Page) -> str:
     """A page as standalone HTML."""
     template = _environment(t.language).get_template("page.html")
-    return template.render(page=page, style=_asset("style.css"), script=_asset("sort.js"))
+    context = {"style": _asset("style.css"), "script": _asset("sort.js")}
+    return template.render(page=page, prefix="", target=_same, **context)
+
+
+def _same(href: str) -> str:
+    return href
+
+
+def _slug(name: str) -> str:
+    return name.removesuffix(".html")
+
+
+def _inside(href: str) -> str:
+    """A page of the site as a place inside the single file."""
+    return f"#{_slug(href)}"
 
 
 @cache

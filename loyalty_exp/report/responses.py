@@ -66,8 +66,8 @@ def segments_section(t: Tongue, result: CampaignResult) -> Section | None:
     return Section(
         "segments",
         title,
-        tuple(paragraphs),
-        tuple(figures),
+        paragraphs=tuple(paragraphs),
+        figures=tuple(figures),
         asides=(caption,),
     )
 

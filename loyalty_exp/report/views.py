@@ -45,12 +45,14 @@ class Cell:
     """One cell: its text, the number it sorts by, where it links, and its tone.
 
     `tone` is "", "gain", "loss", "muted" or "strong": colour that never carries meaning alone.
+    `weight` between 0 and 1 shades the cell of a heatmap.
     """
 
     text: str
     value: float | None = None
     href: str = ""
     tone: str = ""
+    weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +147,13 @@ class Fold:
 class Section:
     """A section of a page, in the order it is read: sentences, charts, checks, flow, tables, folds.
 
-    `asides` are small-type sentences after everything else.
+    `actions` are numbered: what to do next. `asides` are small-type sentences after the tables.
     """
 
     anchor: str
     title: str
     paragraphs: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     sentences: tuple[Sentence, ...] = ()
     flow: tuple[Step, ...] = ()
@@ -206,11 +209,14 @@ class Foot:
 class Page:
     """A whole page. `name` is its file name; `title` the browser's; `heading` the page's own.
 
+    `kind` is "index", "roi", "campaign", "years" or "methods".
+
     `eyebrow` says where one is (project, dates); `standfirst` what was tried (the hypothesis);
     `explained` says once what "customers left out on purpose" means.
     """
 
     name: str
+    kind: str
     language: str
     title: str
     eyebrow: str

@@ -403,3 +403,71 @@ def crowd(n: int, segments: int = 60, count: int = 36) -> list[CampaignResult]:
     """Many campaigns, many segments, many months."""
     names = tuple(f"segment_{i:02d}" for i in range(segments))
     return [single(f"c{i:03d}", f"Campagne n° {i}", 0.02 * i - 0.5, names, count) for i in range(n)]
+
+
+def universal() -> CampaignResult:
+    """The whole programme against customers left out of everything."""
+    return single("programme", "Programme de fidélité", 2.2, ("all_customers",), units=20_000)
+
+
+def years() -> dict[str, object]:
+    """What `compare --format json` gives, with amounts that add up."""
+    bridge = {
+        "gold": (-41_000.0, 12_500.0, 8_200.0, 15_400.0, -3_900.0),
+        "silver": (-22_750.5, 18_100.25, 4_000.0, -2_300.0, 1_150.25),
+        "bronze": (-30_100.0, 36_400.0, 2_050.0, 3_300.0, 900.0),
+    }
+    names = ("lost", "new", "reactivated", "frequency", "basket")
+    rows = [
+        {"segment": segment, "component": name, "amount": amount}
+        for segment, amounts in bridge.items()
+        for name, amount in zip(names, amounts, strict=True)
+    ]
+    sums = [sum(amounts[i] for amounts in bridge.values()) for i in range(5)]
+    rows += [
+        {"segment": "all", "component": name, "amount": amount}
+        for name, amount in zip(names, sums, strict=True)
+    ]
+    before = 812_345.6
+    segments = []
+    for view in ("followed", "same_rule"):
+        for i, segment in enumerate(("all", *bridge)):
+            for metric, one, two in (
+                ("revenue", before / (i + 1), before / (i + 1) + 4000.0 * (i - 1)),
+                ("customers", 4000 // (i + 1), 4100 // (i + 1)),
+                ("retention_rate", 0.61 - 0.1 * i, 0.63 - 0.1 * i),
+                ("avg_basket", 61.2, 60.4),
+                ("frequency", 3.3, 3.4),
+            ):
+                segments.append(
+                    {"view": view, "segment": segment, "metric": metric, "year1": one, "year2": two,
+                     "change": two - one, "relative_change": two / one - 1}
+                )  # fmt: skip
+    places = (*bridge, "lost")
+    return {
+        "periods": {
+            "year1": {"start": "2024-01-01", "end": "2024-12-31"},
+            "year2": {"start": "2025-01-01", "end": "2025-12-31"},
+        },
+        "totals": {
+            "year1": {"revenue": before, "margin": 0.42 * before, "customers": 4336,
+                      "orders": 14021},
+            "year2": {"revenue": before + sum(sums), "margin": 0.42 * (before + sum(sums)),
+                      "customers": 4331, "orders": 14408},
+        },
+        "segments": segments,
+        "bridge": rows,
+        "moves": [
+            {"from": a, "to": b, "customers": 900 // (1 + 3 * abs(i - j)),
+             "revenue_year1": 1000.0 * (5 - i), "revenue_year2": 1000.0 * (5 - j)}
+            for i, a in enumerate(bridge) for j, b in enumerate(places)
+        ],
+        "causes": [
+            {"segment": "all", "caused": None, "caused_ci_lower": None, "caused_ci_upper": None,
+             "market": None, "known": False},
+            {"segment": "gold", "caused": 18_437.2, "caused_ci_lower": 4_123.4,
+             "caused_ci_upper": 33_017.1, "market": -27_237.2, "known": True},
+            {"segment": "silver", "caused": None, "caused_ci_lower": None, "caused_ci_upper": None,
+             "market": None, "known": False},
+        ],
+    }  # fmt: skip
