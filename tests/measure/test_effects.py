@@ -1,0 +1,248 @@
+"""Effect rows against tea-tasting and a recomputation in numpy from the units' rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tea_tasting as tt
+from scipy import stats
+
+from loyalty_exp.declare.frozen import Calendar, FrozenPlan, StratumCounts
+from loyalty_exp.measure.effects import Question, effect_rows, estimate_looks
+from loyalty_exp.measure.results import EffectRow
+from loyalty_exp.stats.looks import boundaries, spending_function
+from loyalty_exp.stats.moments import Moments
+from loyalty_exp.store.outcomes import Outcomes, covariate_of
+
+MONTHS = 4
+METRICS = ("revenue", "margin", "orders", "active")
+
+
+def plan_of(**changed: Any) -> FrozenPlan:
+    methods = {f"{arm}:{m}": "w1" for arm in ("a", "b") for m in (*METRICS, "net")}
+    plan = FrozenPlan(
+        campaign="x",
+        wave=0,
+        name="X",
+        hypothesis="",
+        declaration={"costs": {}},
+        project="Test",
+        currency="EUR",
+        timezone="Europe/Paris",
+        margin_rate=0.4,
+        settle_days=7,
+        as_of=dt.date(2026, 2, 28),
+        start=dt.date(2026, 3, 1),
+        end=dt.date(2026, 4, 30),
+        measure_until=dt.date(2026, 8, 31),
+        metric="revenue",
+        covariate_months=12,
+        looks=6,
+        alpha=0.05,
+        spending="obrien-fleming",
+        methods=methods,
+        caps={},
+        arms=("holdout", "a", "b"),
+        percents=(20.0, 40.0, 40.0),
+        unit="customer_id",
+        segments={},
+        strata=(StratumCounts("z", 500, (100, 200, 200)),),
+        band_cuts=(),
+        flow=(),
+        salt="s",
+        roster_sum="0",
+        version="test",
+    )
+    return replace(plan, **changed)
+
+
+def units_of(n: int, arm: str, seed: int) -> pd.DataFrame:
+    """One row a unit: heavy-tailed months that follow the unit's past."""
+    rng = np.random.default_rng(seed)
+    level = rng.lognormal(0, 1, n)
+    frame: dict[str, Any] = {"arm": [arm] * n, "segment": rng.choice(["s1", "s2"], n)}
+    for k in [*range(MONTHS), "x"]:
+        bought = rng.random(n) < 0.3
+        frame[f"orders_{k}"] = bought * (1 + rng.poisson(level))
+        frame[f"revenue_{k}"] = frame[f"orders_{k}"] * rng.lognormal(3, 1, n)
+        frame[f"margin_{k}"] = 0.4 * frame[f"revenue_{k}"]
+        frame[f"net_{k}"] = frame[f"margin_{k}"]
+        frame[f"active_{k}"] = bought.astype(float)
+    table = pd.DataFrame(frame)
+    for metric in (*METRICS, "net"):
+        for k in range(MONTHS):
+            table[f"{metric}_c{k}"] = table[[f"{metric}_{j}" for j in range(k + 1)]].sum(axis=1)
+    return table
+
+
+UNITS = pd.concat(
+    [units_of(100, "holdout", 1), units_of(200, "a", 2), units_of(200, "b", 3)], ignore_index=True
+)
+CALENDAR = Calendar.of(plan_of(), dt.date(2026, 6, 15))  # March to May closed, June begun
+
+
+def outcomes_of(units: pd.DataFrame, waves: int = 1) -> Outcomes:
+    names = [name for name in units.columns if name not in {"arm", "segment", "wave"}]
+    pairs = [(name, covariate_of(name)) for name in names if not name.endswith("_x")]
+    groups = {}
+    wave = units["wave"] if waves > 1 else pd.Series(0, index=units.index)
+    for key, rows in units.groupby([wave, units["arm"], units["segment"]]):
+        groups[key] = Moments.from_rows(names, rows[names].to_numpy(dtype=float), pairs)
+    return Outcomes(groups, MONTHS, logged=False)
+
+
+def rows_for(question: Question, **changed: Any) -> list[EffectRow]:
+    return effect_rows(plan_of(**changed), outcomes_of(UNITS), CALENDAR, question)
+
+
+def find(rows: list[EffectRow], metric: str, month: str) -> EffectRow:
+    (row,) = [row for row in rows if row.metric == metric and row.month == month]
+    return row
+
+
+def cuped(units: pd.DataFrame, arm: str, against: str, outcome: str) -> tuple[float, float, float]:
+    """Pooled CUPED by hand: effect, standard error, Welch degrees of freedom."""
+    both = units[units["arm"].isin([arm, against])]
+    y, x = both[outcome].to_numpy(float), both[covariate_of(outcome)].to_numpy(float)
+    theta = np.cov(y, x)[0, 1] / np.var(x, ddof=1)
+    e = y - theta * x
+    t, c = e[both["arm"] == arm], e[both["arm"] == against]
+    v1, v0 = t.var(ddof=1) / len(t), c.var(ddof=1) / len(c)
+    df = (v1 + v0) ** 2 / (v1**2 / (len(t) - 1) + v0**2 / (len(c) - 1))
+    return t.mean() - c.mean(), math.sqrt(v1 + v0), df
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("against", ["holdout", "b"])
+def test_every_row_equals_pooled_cuped_by_hand(metric: str, against: str) -> None:
+    rows = rows_for(Question("a", against))
+    variables = dict(zip(CALENDAR.labels, (f"{metric}_{k}" for k in range(MONTHS)), strict=False))
+    for month, variable in {**variables, "cumulative": f"{metric}_c2"}.items():
+        row = find(rows, metric, month)
+        effect, error, df = cuped(UNITS, "a", against, variable)
+        assert row.effect_per_customer == pytest.approx(effect, rel=1e-9)
+        assert row.standard_error == pytest.approx(error, rel=1e-9)
+        reach = stats.t.ppf(0.975, df) * error
+        assert row.ci_lower == pytest.approx(effect - reach, rel=1e-9)
+        assert row.ci_upper == pytest.approx(effect + reach, rel=1e-9)
+        assert row.p_value == pytest.approx(2 * stats.t.sf(abs(effect / error), df), rel=1e-8)
+        assert row.total_effect == pytest.approx(200 * effect, rel=1e-9)
+        assert row.mean_treated - row.mean_holdout == pytest.approx(effect, rel=1e-9)
+
+
+def test_the_cumulative_row_equals_tea_tasting() -> None:
+    row = find(rows_for(Question("a", "holdout")), "revenue", "cumulative")
+    data = UNITS[UNITS["arm"] != "b"].assign(variant=lambda d: (d["arm"] == "a").astype(int))
+    experiment = tt.Experiment(m=tt.Mean("revenue_c2", covariate="revenue_x"))
+    theirs = experiment.analyze(data)["m"]
+    assert row.effect_per_customer == pytest.approx(theirs.effect_size, rel=1e-9)
+    assert row.ci_lower == pytest.approx(theirs.effect_size_ci_lower, rel=1e-9)
+    assert row.ci_upper == pytest.approx(theirs.effect_size_ci_upper, rel=1e-9)
+    assert row.p_value == pytest.approx(theirs.pvalue, rel=1e-8)
+
+
+def test_rows_cover_months_begun_and_say_which_are_closed() -> None:
+    rows = rows_for(Question("a", "holdout"))
+    revenue = [row for row in rows if row.metric == "revenue"]
+    assert [(row.month, row.closed) for row in revenue] == [
+        ("2026-03", True),
+        ("2026-04", True),
+        ("2026-05", True),
+        ("2026-06", False),
+        ("cumulative", True),
+    ]
+
+
+def test_a_segment_counts_its_own_units_only() -> None:
+    row = find(rows_for(Question("a", "holdout", "s1")), "revenue", "cumulative")
+    inside = UNITS[UNITS["segment"] == "s1"]
+    assert row.n_treated == (inside["arm"] == "a").sum()
+    assert row.effect_per_customer == pytest.approx(
+        cuped(inside, "a", "holdout", "revenue_c2")[0], rel=1e-9
+    )
+
+
+def test_waves_are_weighted_by_their_size() -> None:
+    units = UNITS.assign(wave=np.arange(len(UNITS)) % 3 // 2)  # two thirds, one third
+    rows = effect_rows(plan_of(), outcomes_of(units, 2), CALENDAR, Question("a", "holdout"))
+    row = find(rows, "revenue", "cumulative")
+    parts = [units[units["wave"] == wave] for wave in (0, 1)]
+    parts = [part[part["arm"] != "b"] for part in parts]
+    weights = np.array([len(part) for part in parts]) / sum(len(part) for part in parts)
+    found = [cuped(part, "a", "holdout", "revenue_c2") for part in parts]
+    assert row.effect_per_customer == pytest.approx(
+        sum(w * f[0] for w, f in zip(weights, found, strict=True)), rel=1e-9
+    )
+    variance = sum((w * f[1]) ** 2 for w, f in zip(weights, found, strict=True))
+    assert row.standard_error == pytest.approx(math.sqrt(variance), rel=1e-9)
+
+
+def test_the_simultaneous_interval_holds_the_single_one() -> None:
+    for row in rows_for(Question("a", "holdout")):
+        assert row.simultaneous_ci_lower <= row.ci_lower
+        assert row.simultaneous_ci_upper >= row.ci_upper
+
+
+def test_looks_use_the_boundary_of_their_own_correlation() -> None:
+    looks = estimate_looks(
+        plan_of(), outcomes_of(UNITS), CALENDAR, Question("a", "holdout"), "revenue"
+    )
+    both = UNITS[UNITS["arm"] != "b"]
+    x = both["revenue_x"].to_numpy(float)
+    residuals = []
+    for k in range(3):
+        y = both[f"revenue_c{k}"].to_numpy(float)
+        residuals.append(y - np.cov(y, x)[0, 1] / np.var(x, ddof=1) * x)
+    e = np.array(residuals)
+    treated = (both["arm"] == "a").to_numpy()
+    sigma = np.cov(e[:, treated]) / treated.sum() + np.cov(e[:, ~treated]) / (~treated).sum()
+    spread = np.sqrt(np.diag(sigma))
+    expected = boundaries(
+        sigma / np.outer(spread, spread), spending_function("obrien-fleming"), 0.05, 6
+    )
+    assert [look.boundary for look in looks] == pytest.approx(list(expected), rel=1e-6)
+    assert [look.number for look in looks] == [1, 2, 3]
+    for look, error in zip(looks, spread, strict=True):
+        assert look.z == pytest.approx(look.effect.value / error, rel=1e-9)
+
+
+def test_a_past_boundary_does_not_move_when_a_month_closes() -> None:
+    later = Calendar.of(plan_of(), dt.date(2026, 7, 15))
+    early = estimate_looks(plan_of(), outcomes_of(UNITS), CALENDAR, Question("a", "holdout"), "net")
+    late = estimate_looks(plan_of(), outcomes_of(UNITS), later, Question("a", "holdout"), "net")
+    assert len(late) == len(early) + 1
+    for before, after in zip(early, late, strict=False):
+        assert after.boundary == pytest.approx(before.boundary, rel=1e-9)
+
+
+def test_an_arm_with_nobody_has_no_rows() -> None:
+    assert rows_for(Question("a", "holdout", "nowhere")) == []
+
+
+def test_before_the_first_month_there_is_nothing() -> None:
+    early = Calendar.of(plan_of(), dt.date(2026, 2, 20))
+    assert early.begun == 0
+    assert (
+        effect_rows(plan_of(), Outcomes({}, 0, logged=False), early, Question("a", "holdout")) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("through", "closed", "begun"),
+    [
+        (dt.date(2026, 2, 28), 0, 0),
+        (dt.date(2026, 3, 1), 0, 1),
+        (dt.date(2026, 4, 6), 0, 2),
+        (dt.date(2026, 4, 7), 1, 2),
+        (dt.date(2027, 1, 1), 6, 6),
+    ],
+)
+def test_a_month_closes_when_it_has_settled(through: dt.date, closed: int, begun: int) -> None:
+    calendar = Calendar.of(plan_of(), through)
+    assert (calendar.closed, calendar.begun) == (closed, begun)
