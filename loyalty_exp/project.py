@@ -263,14 +263,15 @@ class Project:
         folder = self.base / "lists" / plan.campaign / f"wave-{plan.wave}"
         with self.store.read() as connection:
             rows = connection.execute(roster_rows(plan.campaign, plan.wave))
-            return write_lists(folder, plan.arms, (tuple(map(str, row)) for row in rows))
+            return write_lists(folder, plan.arms, (row[:4] for row in rows))
 
     def _data_through(self, connection: sa.Connection) -> dt.date:
         """Last day of data: that of the last order, or the declared day of the export."""
         _, last = connection.execute(registry.data_dates()).one()
         if last is None:
             raise MeasureError("the store holds no order; run `loyalty-exp load`")
-        return max(last.date(), self.declaration.data.orders.extracted_on or last.date())
+        last_order: dt.date = last.date()
+        return max(last_order, self.declaration.data.orders.extracted_on or last_order)
 
     def _day_after_data(self, connection: sa.Connection) -> dt.date:
         return self._data_through(connection) + dt.timedelta(days=1)
