@@ -1,0 +1,1 @@
+"""The studies behind docs/calibration.md: the package's own functions on simulated draws."""

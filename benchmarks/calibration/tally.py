@@ -1,0 +1,56 @@
+"""Means over simulated draws with their Monte-Carlo errors; additive over blocks of draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Tally:
+    """Named means: number of values, their sum and their sum of squares."""
+
+    sums: dict[str, Floats] = field(default_factory=dict)
+
+    def add(self, name: str, value: float) -> None:
+        """Counts one draw's value; NaN counts as no value."""
+        if np.isfinite(value):
+            self.sums.setdefault(name, np.zeros(3))
+            self.sums[name] += (1.0, value, value**2)
+
+    def interval(
+        self, name: str, lower: float, upper: float, truth: float, unit: float = np.nan
+    ) -> None:
+        """Counts one interval: whether there is one, covers, lies above, and its width in units."""
+        known = bool(np.isfinite(lower) and np.isfinite(upper))
+        self.add(f"{name}/known", known)
+        if known:
+            self.add(f"{name}/cover", lower <= truth <= upper)
+            self.add(f"{name}/over", lower > truth)
+            self.add(f"{name}/under", upper < truth)
+            self.add(f"{name}/width", (upper - lower) / unit if unit else np.nan)
+
+    def merge(self, other: Self) -> None:
+        """Adds another block of draws."""
+        for name, sums in other.sums.items():
+            self.sums[name] = self.sums.get(name, np.zeros(3)) + sums
+
+    def mean(self, name: str) -> float:
+        """Mean over draws; NaN if no draw had a value."""
+        n, total, _ = self.sums.get(name, np.zeros(3))
+        return float(total / n) if n else float("nan")
+
+    def error(self, name: str) -> float:
+        """Monte-Carlo standard error of the mean; a proportion's never 0 (Agresti and Coull)."""
+        n, total, squares = self.sums.get(name, np.zeros(3))
+        if not n:
+            return float("nan")
+        if total == squares:
+            share = (total + 2) / (n + 4)
+            return float(np.sqrt(share * (1 - share) / (n + 4)))
+        return float(np.sqrt(max(squares / n - (total / n) ** 2, 0.0) / n))
