@@ -68,7 +68,7 @@ def of_source(data: Raw) -> Iterator[Finding]:
 
 def _columns(data: Raw, name: str, needed: Sequence[str]) -> Iterator[Finding]:
     columns = _table(data, name).get("columns", {})
-    if name not in data or not isinstance(columns, Mapping):
+    if data.get(name) is None or not isinstance(columns, Mapping):
         return
     others = [str(key) for key in columns if key not in needed]
     missing = [
@@ -99,7 +99,7 @@ def of_campaign(data: Raw) -> Iterator[Finding]:
     for index, name in _texts(data.get("exclude")):
         if name in both:
             yield Finding(("exclude", index), "the campaign addresses this segment")
-    if "assignment" in data and data.get("enrolment") == "rolling":
+    if data.get("assignment") is not None and data.get("enrolment") == "rolling":
         text = "a split drawn elsewhere cannot be enrolled by draws here: remove one of them"
         yield Finding(("enrolment",), text)
 
@@ -214,15 +214,15 @@ def of_declaration(data: Raw) -> Iterator[Finding]:
 
 
 def _has_customers(data: Raw) -> bool:
-    return "customers" in _table(data, "data")
+    return _table(data, "data").get("customers") is not None
 
 
 def _sources(data: Raw) -> Iterator[Finding]:
     orders = _table(data, "orders")
-    if "preset" not in orders:
+    if orders.get("preset") is None:
         yield from _columns(data, "orders", ("order_id", "customer_id", "ordered_at", "revenue"))
     columns = _table(orders, "columns")
-    if "preset" not in orders and orders.get("statuses") and "status" not in columns:
+    if orders.get("preset") is None and orders.get("statuses") and "status" not in columns:
         text = "a status column is expected: map it in columns"
         yield Finding(("data", "orders", "statuses"), text)
     if "columns" in _table(data, "customers"):
@@ -235,7 +235,7 @@ def _margin(data: Raw) -> Iterator[Finding]:
     orders, project = _table(data, "data", "orders"), _table(data, "project")
     columns = orders.get("columns", {})
     without = isinstance(columns, Mapping) and "margin" not in columns
-    if orders and project and without and "margin_rate" not in project:
+    if orders and project and without and project.get("margin_rate") is None:
         text = "is missing: revenue is not profit; give it, or map a margin column of the orders"
         yield Finding(("project", "margin_rate"), text)
 

@@ -5,7 +5,6 @@ Knows nothing of tables or files: a wrong value becomes one error of type `expec
 
 from __future__ import annotations
 
-import codecs
 import datetime as dt
 import re
 import unicodedata
@@ -113,8 +112,10 @@ def _printable(text: str) -> str:
 
 
 def _known_encoding(name: str) -> str:
-    if not codecs.lookup(name)._is_text_encoding:  # noqa: SLF001
-        raise ValueError
+    try:
+        "a".encode(name)
+    except LookupError as error:
+        raise ValueError from error
     return name
 
 

@@ -96,7 +96,8 @@ CASES = [
         "holdout = 20, call = 80",
         "control = 20, call = 80",
         (
-            "35: [campaign.winback] arms: an arm named holdout is expected: without it nothing can be "
+            "35: [campaign.winback] arms: an arm named holdout is expected: without it nothing "
+            "can be "
             "known; did you mean holdout instead of control?"
         ),
     ),
@@ -190,7 +191,8 @@ CASES = [
         '"relational"',
         '"promo"',
         (
-            '30: [campaign.winback] lever = "promo": transactional, service, relational or engagement '
+            '30: [campaign.winback] lever = "promo": transactional, service, relational or '
+            "engagement "
             'is expected; did you mean "transactional"?'
         ),
     ),
@@ -214,7 +216,8 @@ CASES = [
         '"sleeping_gold"]',
         '"gold"]',
         (
-            '29: [campaign.winback] segments = "gold": belongs to the scheme tiers, and the scheme is '
+            '29: [campaign.winback] segments = "gold": belongs to the scheme tiers, and the '
+            "scheme is "
             "rfm"
         ),
     ),
@@ -222,7 +225,8 @@ CASES = [
         '["sleeping_gold"]',
         '"sleeping_gold"',
         (
-            '29: [campaign.winback] segments = "sleeping_gold": a list between [ and ] is expected; '
+            '29: [campaign.winback] segments = "sleeping_gold": a list between [ and ] is '
+            "expected; "
             'did you mean ["sleeping_gold"]?'
         ),
     ),
@@ -292,7 +296,8 @@ CASES = [
         '"EUR"',
         '"€"',
         (
-            '4: [project] currency = "€": a currency code of three letters such as EUR is expected; '
+            '4: [project] currency = "€": a currency code of three letters such as EUR is '
+            "expected; "
             'did you mean "EUR"?'
         ),
     ),
@@ -353,7 +358,8 @@ CASES = [
         'ordered_at = "d"',
         'orderd_at = "d"',
         (
-            "11: [data.orders] columns.orderd_at: order_id, customer_id, ordered_at, revenue, margin, "
+            "11: [data.orders] columns.orderd_at: order_id, customer_id, ordered_at, revenue, "
+            "margin, "
             "channel, currency or status is expected; did you mean ordered_at?"
         ),
     ),
@@ -397,7 +403,8 @@ CASES = [
         "budget = 6000",
         "budget = -1",
         (
-            "37: [campaign.winback.costs] budget = -1: an amount of money, 0 or more, without sign or "
+            "37: [campaign.winback.costs] budget = -1: an amount of money, 0 or more, without "
+            "sign or "
             "spaces, is expected"
         ),
     ),
@@ -418,7 +425,8 @@ CASES = [
         "{ call = 4.5 }",
         "{ cal = 4.5 }",
         (
-            "38: [campaign.winback.costs] per_contact.cal = 4.5: no such arm; the campaign has call; "
+            "38: [campaign.winback.costs] per_contact.cal = 4.5: no such arm; the campaign has "
+            "call; "
             "did you mean call?"
         ),
     ),
@@ -465,7 +473,8 @@ CASES = [
         '"orders.csv"',
         '"C:\\data\\orders.csv"',
         (
-            "10: [data.orders] source: a backslash is not allowed here: write / instead, or put the "
+            "10: [data.orders] source: a backslash is not allowed here: write / instead, or put "
+            "the "
             "text in single quotes"
         ),
     ),
@@ -541,11 +550,13 @@ def test_a_table_between_braces_over_several_lines() -> None:
     text = BASE.replace("{ holdout = 20, call = 80 }", "{\n  holdout = 20, # none\n  call = 80,\n}")
     assert messages(text.replace("6000", "-1")) == [
         (
-            f"{PATH}:35: [campaign.winback] arms: a table between braces stands on one line: write it "
+            f"{PATH}:35: [campaign.winback] arms: a table between braces stands on one line: "
+            "write it "
             "as a table with a header; did you mean [campaign.winback.arms]?"
         ),
         (
-            f"{PATH}:40: [campaign.winback.costs] budget = -1: an amount of money, 0 or more, without "
+            f"{PATH}:40: [campaign.winback.costs] budget = -1: an amount of money, 0 or more, "
+            "without "
             "sign or spaces, is expected"
         ),
     ]
