@@ -1,15 +1,16 @@
 """What an arm cost and earned against the holdout. Reads moments, never the database.
 
 Every total is the effect per unit times the treated units. The net result is one outcome (margin
-minus variable cost, unit by unit), so that random rewards and their tie with the margin are in its
-interval; margin minus cost is the net result to the last digit.
+minus redemptions, unit by unit), so that random rewards and their tie with the margin are in its
+interval, less what is certain: contacts and fixed cost. Margin minus cost is the net result to the
+last digit.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,20 +23,21 @@ from loyalty_exp.measure.effects import (
     look_boundaries,
     method_of,
     names_of,
-    solve,
 )
 from loyalty_exp.measure.results import Economics, Estimate, MoneyMonth
 from loyalty_exp.stats.ancova import (
+    Comparison,
     IntervalMethod,
     JointEffects,
     critical_values,
     interval,
     interval_notes,
+    joint_effects,
     method_covariance,
     one_sided_probability,
 )
 from loyalty_exp.stats.ratios import Ratio, cost_per_incremental_order, iroi
-from loyalty_exp.store.outcomes import Outcomes
+from loyalty_exp.store.outcomes import Outcomes, covariate_of
 
 __all__ = ["SHARED", "economics"]
 
@@ -78,9 +80,13 @@ class _Costs:
     contact: Floats
     redemption: Floats
 
+    def certain(self, k: int) -> float:
+        """What was spent by the end of month k whatever the customers did."""
+        return float(self.fixed + self.contact[k])
+
     def at(self, k: int) -> float:
         """Everything spent by the end of month k."""
-        return float(self.fixed + self.contact[k] + self.redemption[k])
+        return self.certain(k) + float(self.redemption[k])
 
 
 def economics(
@@ -98,8 +104,8 @@ def economics(
     The fixed cost counts from the start. What was paid for all arms is shared between the treated
     arms in proportion to their units: a convention, since no data can say who caused it. Contacts
     cost the declared price for each unit assigned, reached or not. Redemptions (and contacts whose
-    cost the log gives) are the difference between the effects on margin and on net result, that
-    is, the incremental ones: those of the arm, at the holdout's past. With waves of unequal shares
+    cost the log gives) are the difference between the effects on margin and on margin after
+    redemptions: incremental, and adjusted for the past like these. With waves of unequal shares
     both are weighted like the effects.
 
     Args:
@@ -113,14 +119,23 @@ def economics(
     """
     question = Question(arm, plan.holdout)
     months = calendar.begun
-    names = [name for metric in METRICS for name in names_of(metric, months, cumulative=True)]
-    effects = solve(outcomes, question, names) if names else None
+    price = float((_declared(plan).get("per_contact") or {}).get(arm, 0.0))
     fixed, fixed_notes = _fixed_cost(plan, outcomes, arm, costs_paid)
-    if effects is None:
+    comparisons = outcomes.comparisons(arm, plan.holdout)
+    if not comparisons:
         units = plan.units_of(arm)
-        return _nothing((fixed, 0.0, 0.0), units, (*fixed_notes, NOBODY if names else NOT_BEGUN))
+        return _nothing((fixed, 0.0, 0.0), units, (*fixed_notes, NOBODY if months else NOT_BEGUN))
+    contacted = [_contacted(comparison, months) for comparison in comparisons]
+    names = [name for metric in METRICS for name in names_of(metric, months, cumulative=True)]
+    effects = joint_effects(
+        [_before_contacts(*pair, price) for pair in zip(comparisons, contacted, strict=True)],
+        names,
+        [covariate_of(name) for name in names],
+    )
+    sizes = np.array([c.treated.n + c.control.n for c in comparisons])
+    contact = price * np.average(contacted, axis=0, weights=sizes)
     paths = {metric: _path(plan, effects, question, metric, months) for metric in METRICS}
-    costs = _costs(plan, outcomes, effects, question, fixed, months)
+    costs = _costs(effects, fixed, contact)
     series = _months(calendar, paths, costs, effects.n_treated)
     notes = (*fixed_notes, *_cost_notes(plan, outcomes, arm))
     if not calendar.closed:
@@ -157,46 +172,43 @@ def _fixed_cost(
     return fixed, ()
 
 
-def _costs(
-    plan: FrozenPlan,
-    outcomes: Outcomes,
-    effects: JointEffects,
-    question: Question,
-    fixed: float,
-    months: int,
-) -> _Costs:
-    """Cumulative cost at the end of each month begun."""
-    price = float((_declared(plan).get("per_contact") or {}).get(question.arm, 0.0))
-    contact = price * _contacted(outcomes, question, months)
+def _contacted(comparison: Comparison, months: int) -> Floats:
+    """1 from the month on in which a wave started, else 0, (months,).
+
+    Contacts are booked in the wave's start month: from then on net is not margin any more.
+    """
+    margin, net = (
+        np.array([comparison.treated.mean_of(name) for name in names])
+        for names in (names_of(metric, months, cumulative=True) for metric in ("margin", "net"))
+    )
+    return np.asarray(margin != net, dtype=np.float64)
+
+
+def _before_contacts(comparison: Comparison, contacted: Floats, price: float) -> Comparison:
+    """The comparison with the contacts not yet taken off the treated arm's net result.
+
+    A certain cost is no outcome: adjusted for the past like one, it would not be itself any more.
+    """
+    treated = comparison.treated
+    mean = treated.mean.copy()
+    for k, share in enumerate(contacted):
+        mean[treated.position(f"net_c{k}")] += price * share
+    return Comparison(replace(treated, mean=mean), comparison.control)
+
+
+def _costs(effects: JointEffects, fixed: float, contact: Floats) -> _Costs:
+    """Cumulative cost of the arm, from the cost of contacts per unit, (months,)."""
+    months = len(contact)
     margin, net = (
         effects.select(names_of(metric, months, cumulative=True)) for metric in ("margin", "net")
     )
-    variable = margin.estimate - net.estimate
+    redeemed = margin.estimate - net.estimate
     raw = margin.raw_difference - net.raw_difference
-    variable = np.where(np.isfinite(variable), variable, raw)
-    rest = np.where(np.isfinite(variable), variable - contact, 0.0)
-    rounding = NO_CENT * (contact + np.abs(np.nan_to_num(margin.raw_mean_treated)))
-    rest = np.where(np.abs(rest) <= rounding, 0.0, rest)
+    redeemed = np.nan_to_num(np.where(np.isfinite(redeemed), redeemed, raw))
+    rounding = NO_CENT * np.abs(np.nan_to_num(margin.raw_mean_treated))
+    redeemed = np.where(np.abs(redeemed) <= rounding, 0.0, redeemed)
     n = effects.n_treated
-    return _Costs(fixed, n * contact, n * rest)
-
-
-def _contacted(outcomes: Outcomes, question: Question, months: int) -> Floats:
-    """Share of the units whose wave had started by the end of each month, (months,).
-
-    Contacts are booked in the start month of the wave: from then on net is not margin any more.
-    """
-    share = np.zeros(months)
-    comparisons = outcomes.comparisons(question.arm, question.against)
-    total = sum(c.treated.n + c.control.n for c in comparisons)
-    for comparison in comparisons:
-        treated = comparison.treated
-        margin, net = (
-            np.array([treated.mean_of(name) for name in names_of(metric, months, cumulative=True)])
-            for metric in ("margin", "net")
-        )
-        share += (margin != net) * (treated.n + comparison.control.n) / total
-    return share
+    return _Costs(fixed, n * contact, n * redeemed)
 
 
 def _cost_notes(plan: FrozenPlan, outcomes: Outcomes, arm: str) -> tuple[str, ...]:
@@ -220,7 +232,7 @@ def _months(
             closed=k < calendar.closed,
             incremental_margin=paths["margin"].total(k, units),
             cost=costs.at(k),
-            net=paths["net"].total(k, units, costs.fixed),
+            net=paths["net"].total(k, units, costs.certain(k)),
         )
         for k in range(calendar.begun)
     )
@@ -236,10 +248,12 @@ def _at_last(
 ) -> Economics:
     """The economics at the last closed month."""
     n = effects.n_treated
-    per_unit = costs.fixed / n
+    per_unit = costs.certain(last) / n
     net = effects.select([paths["net"].names[last]])
     paid = finite(one_sided_probability(net, paths["net"].method, per_unit)[0])
-    returned = _return_on_cost(effects, paths, last, per_unit, certain=not costs.redemption.any())
+    returned = _return_on_cost(
+        effects, paths, last, per_unit, redeemed=bool(costs.redemption.any())
+    )
     an_order = _cost_of_an_order(effects, paths, last, per_unit)
     closed = series[: last + 1]
     said = [*interval_notes(net, paths["net"].method)[0]]
@@ -264,7 +278,7 @@ def _at_last(
 
 
 def _return_on_cost(
-    effects: JointEffects, paths: Mapping[str, _Path], k: int, fixed: float, *, certain: bool
+    effects: JointEffects, paths: Mapping[str, _Path], k: int, certain: float, *, redeemed: bool
 ) -> Ratio:
     """Net return on cost, with the net result's critical values: both exclude 0 together."""
     chosen = effects.select([paths[metric].names[k] for metric in ("margin", "net")])
@@ -273,14 +287,14 @@ def _return_on_cost(
     treated, control = method_covariance(chosen, method)
     weights = np.array([[1.0, 0.0], [1.0, -1.0]])
     covariance = weights @ (treated + control) @ weights.T
-    if certain:
+    if not redeemed:
         covariance[1, :] = covariance[:, 1] = 0.0
     margin, cost = weights @ chosen.estimate
-    return iroi(float(margin), float(cost), covariance, (float(down[0]), float(up[0])), fixed)
+    return iroi(float(margin), float(cost), covariance, (float(down[0]), float(up[0])), certain)
 
 
 def _cost_of_an_order(
-    effects: JointEffects, paths: Mapping[str, _Path], k: int, fixed: float
+    effects: JointEffects, paths: Mapping[str, _Path], k: int, certain: float
 ) -> Ratio:
     """Cost of an incremental order, with the critical values of the effect on orders."""
     orders = paths["orders"]
@@ -294,7 +308,7 @@ def _cost_of_an_order(
     cost, added = weights @ chosen.estimate
     # A ratio's lower limit belongs to the upper limit of what it is divided by.
     critical = (float(up[0]), float(down[0]))
-    return cost_per_incremental_order(float(cost), float(added), covariance, critical, fixed)
+    return cost_per_incremental_order(float(cost), float(added), covariance, critical, certain)
 
 
 def _payback(months: Sequence[MoneyMonth], net: Sequence[float | None]) -> str | None:

@@ -11,8 +11,8 @@ import pytest
 from scipy import optimize, stats
 
 from loyalty_exp.measure.economics import SHARED, economics
-from loyalty_exp.measure.effects import Question, look_boundaries, names_of, solve
 from loyalty_exp.measure.results import Estimate
+from loyalty_exp.stats.looks import boundaries, obrien_fleming
 
 COUNTS = {"holdout": 150, "offer": 450}
 Make = Callable[..., Any]
@@ -35,6 +35,19 @@ def rows_of(company: Any, name: str, covariate: str = "margin_x") -> tuple[np.nd
     return tuple(company.of(v, arm) for v in (name, covariate) for arm in ("offer", "holdout"))
 
 
+def boundary_of(
+    company: Any, metric: str, k: int, contact: float = 0.0, covariate: str = "margin_x"
+) -> float:
+    """Boundary of look k from the residuals' correlation, taken from the rows."""
+    residuals: list[tuple[np.ndarray, np.ndarray]] = []
+    for look in range(k + 1):
+        y1, *rest = rows_of(company, f"{metric}_c{look}", covariate)
+        residuals.append(cuped(y1 + contact, *rest)[4:])
+    sigma = sum(np.cov([pair[a] for pair in residuals]) / len(residuals[0][a]) for a in (0, 1))
+    spread = np.sqrt(np.diag(sigma))
+    return boundaries(sigma / np.outer(spread, spread), obrien_fleming, 0.05, 6)[-1]
+
+
 def between(estimate: Estimate) -> tuple[float, float, float]:
     assert estimate.value is not None
     assert estimate.lower is not None
@@ -54,10 +67,11 @@ def case_fixture(company: Make, outcomes_of: Make, plan_of: Make, calendar_of: M
 
 
 def test_net_result_is_one_outcome_at_its_own_boundary(case: Any) -> None:
-    made, plan, outcomes, money = case
-    tau, variance, df, *_ = cuped(*rows_of(made, "net_c2"))
-    looks = solve(outcomes, Question("offer", "holdout"), names_of("net", 3, cumulative=True))
-    boundary = look_boundaries(plan, looks)[-1]
+    made, _, _, money = case
+    y1, *rest = rows_of(made, "net_c2")
+    tau, variance, df, *_ = cuped(y1 + 1.5, *rest)
+    tau -= 1.5
+    boundary = boundary_of(made, "net", 2, contact=1.5)
     reach = stats.t.isf(stats.norm.sf(boundary), df) * np.sqrt(variance)
     expected = [450 * tau - 90, 450 * (tau - reach) - 90, 450 * (tau + reach) - 90]
     assert between(money.net) == pytest.approx(expected, rel=1e-9)
@@ -70,11 +84,12 @@ def test_margin_minus_cost_is_the_net_result_every_month(case: Any) -> None:
     for month in money.months:
         assert month.incremental_margin.value - month.cost == pytest.approx(month.net.value)
     assert [month.closed for month in money.months] == [True, True, True, False]
-    assert [month.month for month in money.months][0] == "2024-03"
+    assert money.months[0].month == "2024-03"
     assert money.net == money.months[2].net
     assert money.cost == pytest.approx(money.months[2].cost)
     assert money.contact_cost == pytest.approx(450 * 1.5)
-    spent = 450 * (cuped(*rows_of(made, "margin_c2"))[0] - cuped(*rows_of(made, "net_c2"))[0] - 1.5)
+    y1, *rest = rows_of(made, "net_c2")
+    spent = 450 * (cuped(*rows_of(made, "margin_c2"))[0] - cuped(y1 + 1.5, *rest)[0])
     assert money.redemption_cost == pytest.approx(spent, rel=1e-9)
     logged = (made.of("margin_c2", "offer") - made.of("net_c2", "offer") - 1.5).sum()
     assert money.redemption_cost == pytest.approx(logged, rel=0.05), "near what was really paid"
@@ -92,19 +107,20 @@ def test_revenue_and_holdout_price(case: Any) -> None:
 
 def test_return_on_cost_is_where_its_test_rejects(case: Any) -> None:
     """Each limit b of iROI + 1 solves |margin - b cost| = c standard errors, from the rows."""
-    made, plan, outcomes, money = case
-    looks = solve(outcomes, Question("offer", "holdout"), names_of("net", 3, cumulative=True))
-    boundary = look_boundaries(plan, looks)[-1]
-    _, _, df, *_ = cuped(*rows_of(made, "net_c2"))
+    made, _, _, money = case
+    boundary = boundary_of(made, "net", 2, contact=1.5)
+    y1, *rest = rows_of(made, "net_c2")
+    _, _, df, *_ = cuped(y1 + 1.5, *rest)
     c = stats.t.isf(stats.norm.sf(boundary), df)
 
     def distance(b: float, sign: float) -> float:
         cost = {
             arm: made.of("margin_c2", arm) - made.of("net_c2", arm) for arm in ("offer", "holdout")
         }
+        cost["offer"] -= 1.5
         y = [made.of("margin_c2", arm) - b * cost[arm] for arm in ("offer", "holdout")]
         tau, variance, *_ = cuped(*y, made.of("margin_x", "offer"), made.of("margin_x", "holdout"))
-        return tau - b * 90 / 450 - sign * c * np.sqrt(variance)
+        return tau - b * (1.5 + 90 / 450) - sign * c * np.sqrt(variance)
 
     value, lower, upper = between(money.iroi)
     assert 1 + lower == pytest.approx(optimize.brentq(distance, -20, 20, args=(1,)), rel=1e-8)
@@ -135,8 +151,8 @@ def test_cost_of_an_order_with_a_clear_effect_on_orders(
     outcomes = outcomes_of(made, logged=False)
     money = economics(plan, outcomes, calendar_of(plan, 4), "offer")
     tau, variance, df, *_ = cuped(*rows_of(made, "orders_c3", "orders_x"))
-    looks = solve(outcomes, Question("offer", "holdout"), names_of("orders", 4, cumulative=True))
-    reach = stats.t.isf(stats.norm.sf(look_boundaries(plan, looks)[-1]), df) * np.sqrt(variance)
+    boundary = boundary_of(made, "orders", 3, covariate="orders_x")
+    reach = stats.t.isf(stats.norm.sf(boundary), df) * np.sqrt(variance)
     expected = [2 / tau, 2 / (tau + reach), 2 / (tau - reach)]
     assert between(money.cost_per_incremental_order) == pytest.approx(expected, rel=1e-9)
 
