@@ -8,7 +8,13 @@ from collections.abc import Iterator, Sequence
 import sqlalchemy as sa
 
 from loyalty_exp.declare.frozen import Calendar, FrozenPlan
-from loyalty_exp.measure.effects import Question, effect_rows, estimate_looks, method_of
+from loyalty_exp.measure.effects import (
+    Question,
+    effect_rows,
+    estimate_looks,
+    method_of,
+    ratio_rows,
+)
 from loyalty_exp.measure.results import (
     ArmResult,
     CampaignResult,
@@ -54,6 +60,7 @@ def measure_campaign(
     rows: list[EffectRow] = []
     for question in questions(plan, outcomes):
         rows += effect_rows(plan, outcomes, calendar, question)
+        rows += ratio_rows(plan, outcomes, calendar, question)
     arms = tuple(_arm(plan, outcomes, calendar, arm) for arm in plan.treated_arms)
     return CampaignResult(
         campaign=plan.campaign,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from loyalty_exp.declare.frozen import Calendar, FrozenPlan
 from loyalty_exp.measure.results import EffectRow, Estimate, Look
@@ -25,11 +26,13 @@ from loyalty_exp.stats.ancova import (
 )
 from loyalty_exp.stats.bands import simultaneous_band
 from loyalty_exp.stats.looks import boundaries, look_correlation, spending_function
+from loyalty_exp.stats.ratios import ratio_effect
 from loyalty_exp.store.outcomes import ALL, Outcomes, covariate_of
 
 __all__ = [
     "CUMULATIVE",
     "MEAN_METRICS",
+    "RATIO_METRICS",
     "Question",
     "effect_rows",
     "estimate_looks",
@@ -37,6 +40,7 @@ __all__ = [
     "look_boundaries",
     "method_of",
     "names_of",
+    "ratio_rows",
     "solve",
 ]
 
@@ -45,6 +49,12 @@ Floats = NDArray[np.float64]
 CUMULATIVE = "cumulative"
 MEAN_METRICS = ("revenue", "margin", "orders", "active", "net")
 """Metrics that are means over all assigned units; net is margin minus variable cost."""
+
+
+RATIO_METRICS = {"basket": ("revenue", "orders"), "frequency": ("orders", "active")}
+"""Metrics that are ratios of two means: revenue per order, orders per active month."""
+
+AMONG_BUYERS = "among buyers: not an effect on the same people"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +140,65 @@ def effect_rows(
             last = looks.select([f"{metric}_c{closed - 1}"])
             boundary = look_boundaries(plan, looks)[-1:]
             rows += _rows(plan, last, method, question, metric, None, boundary)
+    return rows
+
+
+def ratio_rows(
+    plan: FrozenPlan, outcomes: Outcomes, calendar: Calendar, question: Question
+) -> list[EffectRow]:
+    """Differences of basket and frequency, by month and cumulative, each read alone.
+
+    They compare buyers with buyers, who are not the same people in both arms: no total, no
+    relative effect, no interval for all months together.
+    """
+    comparisons = outcomes.comparisons(
+        question.arm, question.against, question.segment, question.wave
+    )
+    if not comparisons:
+        return []
+    n_treated = sum(comparison.treated.n for comparison in comparisons)
+    n_holdout = sum(comparison.control.n for comparison in comparisons)
+    suffixes = [(calendar.labels[k], str(k), k < calendar.closed) for k in range(calendar.begun)]
+    if calendar.closed:
+        suffixes.append((CUMULATIVE, f"c{calendar.closed - 1}", True))
+    rows = []
+    for metric, (above, below) in RATIO_METRICS.items():
+        past = (f"{above}_x", f"{below}_x")
+        for month, suffix, closed in suffixes:
+            names = (f"{above}_{suffix}", f"{below}_{suffix}")
+            effect = ratio_effect(comparisons, *names, past, 1 - plan.alpha)
+            z = effect.estimate / np.sqrt(effect.variance)
+            p = 2 * stats.t.sf(abs(z), effect.df)
+            notes = (AMONG_BUYERS, *((str(effect.reason),) if effect.reason else ()))
+            rows.append(
+                EffectRow(
+                    campaign=plan.campaign,
+                    wave=ALL if question.wave is None else str(question.wave),
+                    segment=question.segment,
+                    arm=question.arm,
+                    against=question.against,
+                    metric=metric,
+                    month=month,
+                    n_treated=n_treated,
+                    n_holdout=n_holdout,
+                    mean_treated=finite(effect.ratio_treated),
+                    mean_holdout=finite(effect.ratio_control),
+                    effect_per_customer=finite(effect.estimate),
+                    standard_error=finite(np.sqrt(effect.variance)),
+                    ci_lower=finite(effect.lower),
+                    ci_upper=finite(effect.upper),
+                    level=1 - plan.alpha,
+                    p_value=finite(p),
+                    relative_effect=None,
+                    relative_ci_lower=None,
+                    relative_ci_upper=None,
+                    total_effect=None,
+                    total_ci_lower=None,
+                    total_ci_upper=None,
+                    closed=closed,
+                    notes="; ".join(notes),
+                )
+            )
     return rows
 
 

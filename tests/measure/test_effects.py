@@ -14,7 +14,7 @@ import tea_tasting as tt
 from scipy import stats
 
 from loyalty_exp.declare.frozen import Calendar, FrozenPlan, StratumCounts
-from loyalty_exp.measure.effects import Question, effect_rows, estimate_looks
+from loyalty_exp.measure.effects import Question, effect_rows, estimate_looks, ratio_rows
 from loyalty_exp.measure.results import EffectRow
 from loyalty_exp.stats.looks import boundaries, spending_function
 from loyalty_exp.stats.moments import Moments
@@ -246,3 +246,18 @@ def test_before_the_first_month_there_is_nothing() -> None:
 def test_a_month_closes_when_it_has_settled(through: dt.date, closed: int, begun: int) -> None:
     calendar = Calendar.of(plan_of(), through)
     assert (calendar.closed, calendar.begun) == (closed, begun)
+
+
+def test_basket_and_frequency_equal_tea_tasting_and_say_whom_they_compare() -> None:
+    rows = ratio_rows(plan_of(), outcomes_of(UNITS), CALENDAR, Question("a", "holdout"))
+    data = UNITS[UNITS["arm"] != "b"].assign(variant=lambda d: (d["arm"] == "a").astype(int))
+    ratios = {"basket": ("revenue", "orders"), "frequency": ("orders", "active")}
+    for metric, (above, below) in ratios.items():
+        row = find(rows, metric, "cumulative")
+        ratio = tt.RatioOfMeans(f"{above}_c2", f"{below}_c2", f"{above}_x", f"{below}_x")
+        theirs = tt.Experiment(m=ratio).analyze(data)["m"]
+        assert row.effect_per_customer == pytest.approx(theirs.effect_size, rel=1e-6)
+        assert row.ci_lower == pytest.approx(theirs.effect_size_ci_lower, rel=1e-6)
+        assert "not an effect on the same people" in row.notes
+        assert row.total_effect is None
+    assert len(rows) == 2 * (CALENDAR.begun + 1)
