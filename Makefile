@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint format sample calibrate bench clean
+.PHONY: demo test lint format docs sample calibrate bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/loyalty-exp demo --to loyalty-exp-demo
@@ -22,6 +22,9 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(INSTALLED)  ## docs/cli.md from the program's own help
+	$(BIN)/python docs/cli_reference.py
 
 sample: $(INSTALLED)  ## the site kept under reports/sample
 	$(BIN)/python reports/make_sample.py
