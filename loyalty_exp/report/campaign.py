@@ -27,6 +27,7 @@ from loyalty_exp.report.parts import (
     money_cell,
     notes_of,
     panel_title,
+    sentence,
     titled_arms,
 )
 from loyalty_exp.report.responses import decomposition_section, metrics_fold, segments_section
@@ -280,7 +281,25 @@ def months_section(t: Tongue, result: CampaignResult) -> Section:
         ),
         table=_months_table(t, result),
     )
-    return Section("months", title, figures=(figure,), asides=_band_asides(t, result))
+    asides = (*_band_asides(t, result), *_decided_asides(t, result))
+    return Section("months", title, figures=(figure,), asides=asides)
+
+
+def _decided_asides(t: Tongue, result: CampaignResult) -> tuple[str, ...]:
+    """When each verdict fell, and whether a later reading alone would say otherwise."""
+    _ = t.gettext
+    asides = []
+    for arm in result.arms:
+        if arm.verdict.decided_month is None:
+            continue
+        text = _("The verdict fell at the reading of %(month)s and stays.")
+        texts = [text % {"month": t.month(arm.verdict.decided_month)}]
+        texts += [sentence(t.gettext(reason)) for reason in arm.verdict.reasons]
+        said = " ".join(texts)
+        if len(result.arms) > 1:
+            said = _("“%(arm)s”: %(text)s") % {"arm": arm_name(t, arm.arm), "text": said}
+        asides.append(said)
+    return tuple(asides)
 
 
 def _band_asides(t: Tongue, result: CampaignResult) -> tuple[str, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from loyalty_exp.measure.results import Economics, Estimate, MoneyMonth
 from loyalty_exp.report import charts
 from loyalty_exp.report.parts import (
     estimate_cells,
@@ -16,10 +18,12 @@ from loyalty_exp.report.views import Cell, Column, Figure, Row, Section, Table
 from loyalty_exp.report.words import arm_name, interval, money_finding, money_range
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from loyalty_exp.measure.results import ArmResult, CampaignResult
     from loyalty_exp.report.tongue import Tongue
 
-__all__ = ["money_section"]
+__all__ = ["money_section", "programme_section"]
 
 
 def money_section(t: Tongue, result: CampaignResult) -> Section:
@@ -96,13 +100,13 @@ def _cost_sentence(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:
     }
     parts = [_("No cost is declared.")]
     if economics.cost:
-        parts = [
-            _(
+        text = _("Cost so far: %(cost)s.")
+        if economics.contact_cost or economics.redemption_cost:
+            text = _(
                 "Cost so far: %(cost)s (fixed %(fixed)s, contacts %(contact)s, rewards used "
                 "%(reward)s)."
             )
-            % money
-        ]
+        parts = [text % money]
         even = t.money(economics.break_even_per_unit)
         parts.append(
             _("Each treated customer must bring %(money)s of extra margin to cover it.")
@@ -164,3 +168,57 @@ def _money_table(t: Tongue, result: CampaignResult) -> Table:
                 cells.insert(1, Cell(arm_name(t, arm.arm)))
             rows.append(Row(tuple(cells)))
     return Table(_("Cumulative money at the end of each month"), tuple(columns), tuple(rows))
+
+
+def programme_section(
+    t: Tongue, universal: CampaignResult, campaigns: Sequence[CampaignResult]
+) -> Section:
+    """The whole programme's margin by month against what its campaigns cost together."""
+    arm = universal.arms[0]
+    plan = universal.plan
+    inside = [c for c in campaigns if plan.start <= c.plan.start <= plan.measure_until]
+    months = tuple(_with_cost(month, inside) for month in arm.economics.months)
+    closed = [month for month in months if month.closed]
+    cost = closed[-1].cost if closed else 0.0
+    nothing = Estimate(None, None, None)
+    economics: Economics = replace(
+        arm.economics,
+        fixed_cost=cost,
+        contact_cost=0.0,
+        redemption_cost=0.0,
+        probability_paid=None,
+        cost_per_incremental_order=nothing,
+        break_even_per_unit=cost / arm.n_treated if arm.n_treated else 0.0,
+        payback_month=_covered(closed, [month.net.value for month in closed]),
+        payback_month_lower=_covered(closed, [month.net.lower for month in closed]),
+        months=months,
+    )
+    whole = replace(universal, arms=(replace(arm, economics=economics),))
+    return money_section(t, whole)
+
+
+def _with_cost(month: MoneyMonth, campaigns: Sequence[CampaignResult]) -> MoneyMonth:
+    """A month of the programme with what all campaigns had cost by then."""
+    cost = 0.0
+    for campaign in campaigns:
+        for arm in campaign.arms:
+            until = [m.cost for m in arm.economics.months if m.month <= month.month]
+            cost += until[-1] if until else 0.0
+    margin = month.incremental_margin
+    net = Estimate(*(None if v is None else v - cost for v in _limits(margin)))
+    return replace(month, cost=cost, net=net)
+
+
+def _limits(estimate: Estimate) -> tuple[float | None, float | None, float | None]:
+    return estimate.value, estimate.lower, estimate.upper
+
+
+def _covered(months: Sequence[MoneyMonth], nets: Sequence[float | None]) -> str | None:
+    """The first month from which the net result stays at or above zero."""
+    first = None
+    for month, net in zip(months, nets, strict=True):
+        if net is None or net < 0:
+            first = None
+        elif first is None:
+            first = month.month
+    return first

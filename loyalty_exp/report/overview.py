@@ -37,6 +37,7 @@ __all__ = [
     "forest_figure",
     "index_page",
     "lines_by_money",
+    "lines_table",
     "programme_verdict",
     "shared_foot",
 ]
@@ -169,6 +170,21 @@ def campaigns_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:
     _ = t.gettext
     lines = lines_by_money(results)
     figures = forest_figure(t, lines)
+    shown, folded = lines, []
+    if len(lines) > _UNFOLDED:
+        shown = [line for line in lines if line[1].verdict.kind in _DECIDED]
+        folded = [line for line in lines if line[1].verdict.kind not in _DECIDED]
+    tables = (lines_table(t, shown),) if shown else ()
+    folds: tuple[Fold, ...] = ()
+    if folded:
+        title = t.ngettext("%(n)s more, not known yet", "%(n)s more, not known yet", len(folded))
+        folds = (Fold(title % {"n": len(folded)}, tables=(lines_table(t, folded),)),)
+    return Section("campaigns", _("Campaigns"), figures=figures, tables=tables, folds=folds)
+
+
+def lines_table(t: Tongue, lines: Sequence[Line]) -> Table:
+    """Campaigns with verdict, net result, cost and closed months, in the order given."""
+    _ = t.gettext
     columns = (
         Column(_("Campaign"), numeric=False),
         Column(_("Verdict"), numeric=False),
@@ -178,24 +194,12 @@ def campaigns_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:
         Column(_("Cost"), t.currency),
         Column(_("Months closed")),
     )
-    shown, folded = lines, []
-    if len(lines) > _UNFOLDED:
-        shown = [line for line in lines if line[1].verdict.kind in _DECIDED]
-        folded = [line for line in lines if line[1].verdict.kind not in _DECIDED]
     caption = _("Campaigns by net result, most money first")
     note = _(
-        "Do not add these lines up: one order may follow two campaigns. The total of the "
-        "programme needs customers left out of everything."
+        "Do not add these lines up: one order may follow two campaigns. The total of the programme "
+        "needs customers left out of everything."
     )
-    tables = (
-        (Table(caption, columns, tuple(_row(t, line) for line in shown), note),) if shown else ()
-    )
-    folds: tuple[Fold, ...] = ()
-    if folded:
-        title = t.ngettext("%(n)s more, not known yet", "%(n)s more, not known yet", len(folded))
-        table = Table(_("Not known yet"), columns, tuple(_row(t, line) for line in folded))
-        folds = (Fold(title % {"n": len(folded)}, tables=(table,)),)
-    return Section("campaigns", _("Campaigns"), figures=figures, tables=tables, folds=folds)
+    return Table(caption, columns, tuple(_row(t, line) for line in lines), note)
 
 
 def _label(t: Tongue, line: Line) -> str:
@@ -205,10 +209,17 @@ def _label(t: Tongue, line: Line) -> str:
     return f"{result.plan.name} · {arm_name(t, arm.arm)}"
 
 
-def forest_figure(t: Tongue, lines: Sequence[Line], *, drawn: int = _DRAWN) -> tuple[Figure, ...]:
+def forest_figure(
+    t: Tongue, lines: Sequence[Line], *, drawn: int = _DRAWN, table: Table | None = None
+) -> tuple[Figure, ...]:
     """Net results with their ranges; the largest sums at stake when there are many."""
     _ = t.gettext
-    known = [line for line in lines if line[1].verdict.net.lower is not None]
+    known = [
+        line
+        for line in lines
+        if line[1].verdict.net.lower is not None
+        and line[1].verdict.kind is not VerdictKind.SUSPENDED
+    ]
     if len(known) < 2:
         return ()
 
@@ -248,7 +259,7 @@ def forest_figure(t: Tongue, lines: Sequence[Line], *, drawn: int = _DRAWN) -> t
             % {"currency": t.currency},
             svg=charts.forest(t, rows, number="$,.0f", said=f"{finding}. {said}"),
             caption=caption,
-            table=None,
+            table=table,
         ),
     )
 
@@ -262,7 +273,7 @@ def _row(t: Tongue, line: Line) -> Row:
         (
             Cell(_label(t, line), href=campaign_file(result.campaign)),
             Cell(decision(t, arm.verdict.kind), tone="strong"),
-            money_cell(t, net.value, signed=True),
+            money_cell(t, net.value, signed=arm.verdict.kind is not VerdictKind.SUSPENDED),
             money_cell(t, net.lower),
             money_cell(t, net.upper),
             money_cell(t, arm.economics.cost),

@@ -24,6 +24,7 @@ __all__ = [
     "money_cell",
     "notes_of",
     "panel_title",
+    "sentence",
     "titled_arms",
 ]
 
@@ -133,6 +134,12 @@ def panel_title(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:
 
 
 def notes_of(t: Tongue, *groups: Iterable[str]) -> tuple[str, ...]:
-    """Notes of results in the page's language, each once, in their order."""
-    notes = (t.gettext(note.strip()) for group in groups for note in group if note.strip())
-    return tuple(dict.fromkeys(notes))
+    """Notes of results as sentences in the page's language, each once, in their order."""
+    notes = [part for group in groups for note in group for part in note.split("; ")]
+    return tuple(sentence(t.gettext(note)) for note in dict.fromkeys(notes) if note)
+
+
+def sentence(text: str) -> str:
+    """A remark as a sentence: a capital first, a full stop last."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

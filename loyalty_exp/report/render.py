@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from loyalty_exp.report.campaign import arms_summary, campaign_page
 from loyalty_exp.report.methods import methods_page
 from loyalty_exp.report.overview import index_page, shared_foot
-from loyalty_exp.report.roi import Turnover, roi_page
+from loyalty_exp.report.roi import roi_page
 from loyalty_exp.report.tongue import Tongue
 from loyalty_exp.report.views import Link, Page
 from loyalty_exp.report.years import years_page
@@ -19,9 +19,9 @@ from loyalty_exp.report.years import years_page
 if TYPE_CHECKING:
     import jinja2
 
-    from loyalty_exp.measure.results import CampaignResult
+    from loyalty_exp.measure.results import CampaignResult, Programme
 
-__all__ = ["Progress", "Turnover", "fragment", "page_html", "single_file", "site"]
+__all__ = ["Progress", "fragment", "page_html", "single_file", "site"]
 
 Progress = Callable[[str], None]
 """Called with a sentence for each page."""
@@ -36,7 +36,7 @@ class _Site:
     project: str
     universal: CampaignResult | None
     years: Mapping[str, Any] | None
-    turnover: Turnover | None
+    programme: Programme | None
 
 
 def site(
@@ -47,7 +47,7 @@ def site(
     project: str,
     universal: CampaignResult | None = None,
     years: Mapping[str, Any] | None = None,
-    turnover: Turnover | None = None,
+    programme: Programme | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Write the site: index, ROI summary, a page a campaign, year over year, methods.
@@ -59,7 +59,7 @@ def site(
         project: Name of the project, as readers know it.
         universal: Measurement of the customers left out of every campaign, where there are some.
         years: The comparison of two years as a dictionary (`compare --format json`).
-        turnover: Revenue that the programme's cost is a share of.
+        programme: The programme's total from that measurement.
         progress: Called after each page.
 
     Returns:
@@ -70,7 +70,7 @@ def site(
     """
     directory.mkdir(parents=True, exist_ok=True)
     t = _tongue(results, language)
-    given = _Site(results, project, universal, years, turnover)
+    given = _Site(results, project, universal, years, programme)
     written = []
     for page in _pages(t, given):
         path = directory / page.name
@@ -89,11 +89,11 @@ def single_file(
     project: str,
     universal: CampaignResult | None = None,
     years: Mapping[str, Any] | None = None,
-    turnover: Turnover | None = None,
+    programme: Programme | None = None,
 ) -> Path:
     """Write the whole site as one file to mail; arguments as for `site`."""
     t = _tongue(results, language)
-    pages = list(_pages(t, _Site(results, project, universal, years, turnover)))
+    pages = list(_pages(t, _Site(results, project, universal, years, programme)))
     text = _environment(t.language).get_template("bundle.html")
     context = {"style": _asset("style.css"), "script": _asset("sort.js")}
     path.write_text(
@@ -126,7 +126,7 @@ def _pages(t: Tongue, given: _Site) -> Iterator[Page]:
             project,
             universal=given.universal,
             years=given.years,
-            turnover=given.turnover,
+            programme=given.programme,
         ),
         *(_campaign_maker(t, result) for result in results),
     ]

@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from loyalty_exp.measure.results import Estimate, VerdictKind
+from loyalty_exp.measure.results import VerdictKind
 from loyalty_exp.report.campaign import explanation
-from loyalty_exp.report.money import money_section
+from loyalty_exp.report.money import programme_section
 from loyalty_exp.report.overview import (
     forest_figure,
     lines_by_money,
+    lines_table,
     programme_verdict,
     shared_foot,
 )
+from loyalty_exp.report.parts import notes_of
+from loyalty_exp.report.tongue import step_for
 from loyalty_exp.report.views import KeyFigure, Notice, Page, Section, VerdictLine
-from loyalty_exp.report.words import arm_name, decision, interval, money_range
+from loyalty_exp.report.words import arm_name, interval, money_range
 from loyalty_exp.report.years import causes_section
 
 if TYPE_CHECKING:
-    import datetime as dt
-
-    from loyalty_exp.measure.results import ArmResult, CampaignResult
+    from loyalty_exp.measure.results import ArmResult, CampaignResult, Programme
     from loyalty_exp.report.tongue import Tongue
 
-__all__ = ["Turnover", "roi_page"]
+__all__ = ["roi_page"]
 
 _DRAWN = 6
 _BUDGET_BAND = (0.005, 0.05)
 """Usual loyalty budget as a share of revenue."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turnover:
-    """Net revenue of the company over the days that the campaigns' cost covers, in currency."""
-
-    amount: float
-    start: dt.date
-    end: dt.date
 
 
 def roi_page(
@@ -47,17 +38,18 @@ def roi_page(
     project: str,
     *,
     universal: CampaignResult | None = None,
+    programme: Programme | None = None,
     years: Mapping[str, Any] | None = None,
-    turnover: Turnover | None = None,
 ) -> Page:
     """The one-page summary for leadership."""
     _ = t.gettext
     caveats = tuple(dict.fromkeys(t.gettext(r.caveat) for r in results if r.caveat))
-    sections = [_actions_section(t, results), _campaigns(t, results)]
+    sections = [_campaigns(t, results, programme)]
     if universal is not None:
-        sections.append(money_section(t, universal))
+        sections.append(programme_section(t, universal, results))
     if years is not None:
         sections.append(causes_section(t, years))
+    sections.append(_actions_section(t, results))
     return Page(
         name="roi.html",
         kind="roi",
@@ -67,8 +59,8 @@ def roi_page(
         heading=_("What loyalty costs and earns"),
         standfirst="",
         notices=(Notice("caveat", _("About these data"), caveats),) if caveats else (),
-        verdicts=_verdicts(t, results, universal, turnover),
-        key_figures=_key_figures(t, results, universal, turnover),
+        verdicts=_verdicts(t, results, programme),
+        key_figures=_key_figures(t, results, programme),
         explained=explanation(t),
         sections=tuple(section for section in sections if section is not None),
         foot=shared_foot(t, results, project),
@@ -80,43 +72,31 @@ def _cost(results: Sequence[CampaignResult]) -> float:
     return sum(arm.economics.cost for result in results for arm in result.arms)
 
 
-def _programme(universal: CampaignResult | None) -> ArmResult | None:
-    """The arm that measures the whole programme, when its result is known."""
-    if universal is None or not universal.arms:
-        return None
-    arm = universal.arms[0]
-    return arm if arm.verdict.net.value is not None and arm.verdict.month else None
-
-
 def _verdicts(
-    t: Tongue,
-    results: Sequence[CampaignResult],
-    universal: CampaignResult | None,
-    turnover: Turnover | None,
+    t: Tongue, results: Sequence[CampaignResult], programme: Programme | None
 ) -> tuple[VerdictLine, ...]:
     """The programme's verdict, or that its total is not known and what the campaigns show."""
     _ = t.gettext
-    arm = _programme(universal)
-    if arm is not None and arm.verdict.kind is not VerdictKind.SUSPENDED:
+    if programme is not None and programme.month and programme.net.value is not None:
         values = {
-            "cost": t.money(arm.economics.cost, step=100.0),
-            "net": money_range(t, arm.verdict.net),
-            "interval": interval(t, arm.verdict.net),
-            "month": t.month(arm.verdict.month or ""),
-            "share": t.percent(arm.economics.cost / turnover.amount) if turnover else "",
+            "cost": t.money(programme.cost, step=step_for(0, programme.cost)),
+            "net": money_range(t, programme.net),
+            "interval": interval(t, programme.net),
+            "month": t.month(programme.month),
+            "share": t.percent(programme.cost_share),
         }
-        if turnover:
+        if programme.cost_share is not None:
             text = _(
                 "By the end of %(month)s, loyalty has cost %(cost)s (%(share)s of revenue) and "
-                "earned %(net)s net margin (%(interval)s)."
+                "its net result is %(net)s of margin (%(interval)s)."
             )
         else:
             text = _(
-                "By the end of %(month)s, loyalty has cost %(cost)s and earned %(net)s net margin "
-                "(%(interval)s)."
+                "By the end of %(month)s, loyalty has cost %(cost)s and its net result is %(net)s "
+                "of margin (%(interval)s)."
             )
-        return (VerdictLine(text % values, decision(t, arm.verdict.kind), str(arm.verdict.kind)),)
-    if universal is None:
+        return (VerdictLine(text % values, "", "mixed"),)
+    if programme is None:
         text = _(
             "What the whole programme earns is not known: nobody is left out of every campaign."
         )
@@ -126,62 +106,52 @@ def _verdicts(
 
 
 def _key_figures(
-    t: Tongue,
-    results: Sequence[CampaignResult],
-    universal: CampaignResult | None,
-    turnover: Turnover | None,
+    t: Tongue, results: Sequence[CampaignResult], programme: Programme | None
 ) -> tuple[KeyFigure, ...]:
+    """Cost, its share of revenue, net result, number of campaigns."""
     _ = t.gettext
-    arm = _programme(universal)
-    cost = arm.economics.cost if arm else _cost(results)
+    cost = programme.cost if programme else _cost(results)
     figures = [KeyFigure(_("Cost"), t.money(cost, step=1.0), "", _("of all campaigns so far"))]
-    if turnover and turnover.amount:
-        figures.append(_budget_figure(t, cost, turnover))
-    net = arm.verdict.net if arm else Estimate(None, None, None)
-    figures.append(
-        KeyFigure(
-            _("Net result of the programme"),
-            money_range(t, net) if arm else _("not known"),
-            interval(t, net) if arm else _("needs customers left out of everything"),
-            t.gettext("to the end of %(month)s") % {"month": t.month(arm.verdict.month or "")}
-            if arm
-            else "",
+    if programme is not None and programme.cost_share is not None:
+        figures.append(_budget_figure(t, programme.cost_share))
+    label = _("Net result of the programme")
+    if programme is not None and programme.month and programme.net.value is not None:
+        until = _("to the end of %(month)s") % {"month": t.month(programme.month)}
+        figures.append(
+            KeyFigure(label, money_range(t, programme.net), interval(t, programme.net), until)
         )
-    )
-    payback = arm.economics.payback_month if arm else None
-    if payback:
-        lower = arm.economics.payback_month_lower if arm else None
-        sure = _("beyond doubt") if lower else _("probable, not yet proven")
-        figures.append(KeyFigure(_("Paid back in"), t.month(payback), sure, ""))
-    return tuple(figures[:4])
+    else:
+        need = _("needs customers left out of everything")
+        figures.append(KeyFigure(label, _("not known"), need, ""))
+    figures.append(KeyFigure(_("Campaigns"), t.number(len(results)), "", _("measured so far")))
+    return tuple(figures)
 
 
-def _budget_figure(t: Tongue, cost: float, turnover: Turnover) -> KeyFigure:
+def _budget_figure(t: Tongue, share: float) -> KeyFigure:
     """Cost as a share of revenue, against the usual range."""
     _ = t.gettext
-    share = cost / turnover.amount
     low, high = _BUDGET_BAND
     usual = t.between(t.percent(low, 1), t.percent(high, 0))
     placed = _("within the usual range")
     if not low <= share <= high:
         placed = _("below the usual range") if share < low else _("above the usual range")
-    period = {"start": t.date(turnover.start), "end": t.date(turnover.end)}
-    return KeyFigure(
-        _("Share of revenue"),
-        t.percent(share),
-        f"{placed} ({usual})",
-        _("revenue from %(start)s to %(end)s") % period,
-    )
+    detail = _("of the revenue of customers who may be treated")
+    return KeyFigure(_("Budget"), t.percent(share), f"{placed} ({usual})", detail)
 
 
-def _campaigns(t: Tongue, results: Sequence[CampaignResult]) -> Section:
+def _campaigns(
+    t: Tongue, results: Sequence[CampaignResult], programme: Programme | None
+) -> Section:
     _ = t.gettext
-    figures = forest_figure(t, lines_by_money(results), drawn=_DRAWN)
+    lines = lines_by_money(results)
+    title = _("Campaign by campaign")
+    figures = forest_figure(t, lines, drawn=_DRAWN, table=lines_table(t, lines))
+    notes = notes_of(t, programme.notes) if programme else ()
     aside = _("Do not add these lines up: one order may follow two campaigns.")
     if not figures:
         text = _("Fewer than two campaigns have a result: see their own pages.")
-        return Section("campaigns", _("Campaign by campaign"), paragraphs=(text,))
-    return Section("campaigns", _("Campaign by campaign"), figures=figures, asides=(aside,))
+        return Section("campaigns", title, paragraphs=(text,), tables=(lines_table(t, lines),))
+    return Section("campaigns", title, figures=figures, asides=notes or (aside,))
 
 
 def _actions_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:

@@ -152,10 +152,10 @@ def _verdict_text(t: Tongue, subject: str, verdict: Verdict, reason: str, readin
         known |= _loss(t, net)
     elif verdict.kind is VerdictKind.NEVER:
         text = _(
-            "This holdout will not tell what %(subject)s earns: %(interval)s net margin at the "
-            "end of %(month)s, all planned readings done. Try again on more customers or with a "
-            "larger holdout."
+            "This test will not tell what %(subject)s earns: %(interval)s net margin at the end "
+            "of %(month)s (%(why)s). Try again on more customers or with a larger holdout."
         )
+        known["why"] = _why(t, verdict)
     else:
         text = _(
             "We cannot tell yet what %(subject)s earns: %(interval)s net margin at the end of "
@@ -174,6 +174,12 @@ def _loss(t: Tongue, net: Estimate) -> dict[str, str]:
     return {"net": money_range(t, loss), "interval": interval(t, loss)}
 
 
+def _why(t: Tongue, verdict: Verdict) -> str:
+    """Why it will not be known."""
+    reasons = verdict.reasons or ("all planned readings are done",)
+    return t.listed([t.gettext(reason) for reason in reasons])
+
+
 def _no_money_text(t: Tongue, subject: str, verdict: Verdict) -> str:
     _ = t.gettext
     if verdict.kind is VerdictKind.NOT_YET and verdict.expected_month:
@@ -182,6 +188,9 @@ def _no_money_text(t: Tongue, subject: str, verdict: Verdict) -> str:
             "Answer expected in %(expected)s."
         )
         return text % {"subject": subject, "expected": t.month(verdict.expected_month)}
+    if verdict.kind is VerdictKind.NEVER:
+        text = _("This test will not tell what %(subject)s earns: %(why)s.")
+        return text % {"subject": subject, "why": _why(t, verdict)}
     return _("What %(subject)s earns cannot be put in money: see why below.") % {"subject": subject}
 
 

@@ -21,6 +21,7 @@ from loyalty_exp.measure.results import (
     Influence,
     Look,
     MoneyMonth,
+    Programme,
     Provenance,
     SegmentRank,
     Sensitivity,
@@ -180,7 +181,7 @@ def economics(plan: FrozenPlan, arm: str, effects: list[float], closed: int) -> 
         probability_paid=0.987 if last else None,
         break_even_per_unit=cost / units,
         payback_month=payback,
-        payback_month_lower=None,
+        payback_month_lower=payback if closed and (last.net.lower or 0) > 0 else None,
         cost_per_incremental_order=Estimate(31.4, 18.2, 74.9) if last else NOTHING,
         holdout_opportunity_cost=_scaled(last.incremental_margin, 0.25) if last else NOTHING,
         months=tuple(series),
@@ -408,6 +409,22 @@ def crowd(n: int, segments: int = 60, count: int = 36) -> list[CampaignResult]:
 def universal() -> CampaignResult:
     """The whole programme against customers left out of everything."""
     return single("programme", "Programme de fidélité", 2.2, ("all_customers",), units=20_000)
+
+
+def programme() -> Programme:
+    """The programme's total from `universal`."""
+    return Programme(
+        month="2026-08",
+        incremental_revenue=around(511_000.0, 190_000.0),
+        incremental_margin=around(214_620.0, 81_000.0),
+        cost=84_120.0,
+        net=around(130_500.0, 81_000.0),
+        treated_revenue=4_427_000.0,
+        cost_share=0.019,
+        sum_of_campaigns=151_200.0,
+        campaigns=4,
+        notes=("the sum leaves out campaigns whose net result is not known yet",),
+    )
 
 
 def years() -> dict[str, object]:

