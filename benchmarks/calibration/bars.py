@@ -164,11 +164,10 @@ def _looks(cell: Cell, tally: Tally) -> Iterator[Check]:
         return
     if cell.relative:
         for rival, factor in (("GrowthBook", 1.6), ("single", 0.97)):
-            ratio = tally.mean("spending") / tally.mean(rival)
-            parts = [tally.error(name) / tally.mean(name) for name in ("spending", rival)]
-            error = ratio * float(np.hypot(*parts))
-            label = f"power over that of {rival}: {where(cell)}"
-            yield Check(4, label, ratio, error, factor, INFINITE)
+            gain = tally.mean("spending") - factor * tally.mean(rival)
+            error = float(np.hypot(tally.error("spending"), factor * tally.error(rival)))
+            label = f"power less {factor} times that of {rival}: {where(cell)}"
+            yield Check(4, label, gain, error, 0.0, INFINITE)
     elif cell.holdout == HALF:
         yield _check(4, cell, tally, "spending", 0.038, 0.060)
         yield _check(4, cell, tally, "naive", 0.15, 1.0)
