@@ -1,0 +1,120 @@
+"""Like for like: whether two windows may be compared, and what must be said beside them.
+
+Refuses what would mislead; reads only on which days the store holds orders.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Sequence
+
+from loyalty_exp.declare.frozen import month_label, month_of
+from loyalty_exp.errors import MeasureError
+from loyalty_exp.store.queries.compare import Window
+
+__all__ = ["QUIET_DAYS", "Window", "check_windows"]
+
+QUIET_DAYS = 3
+"""Days without orders that any business may have at the edge of a window."""
+
+
+def check_windows(year1: Window, year2: Window, days: Sequence[dt.date]) -> tuple[str, ...]:
+    """What the reader must know about the windows.
+
+    Args:
+        year1: first window.
+        year2: second window.
+        days: all days on which the store holds orders, ascending.
+
+    Returns:
+        Remarks in English: a leap day, seasons that differ, a history that starts too late, quiet
+        days at an edge.
+
+    Raises:
+        MeasureError: the windows overlap, are not equal, or reach into time without data.
+    """
+    months = _equal(year1, year2)
+    if not days:
+        raise MeasureError("there are no orders to compare")
+    _whole(year1, year2, days)
+    remarks = [*_edges(year1, year2, days)]
+    if year1.days != year2.days:
+        longer = "year 1" if year1.days > year2.days else "year 2"
+        remarks.append(
+            f"The calendar gives {longer} {abs(year1.days - year2.days)} more day(s): "
+            f"{year1.days} days against {year2.days}."
+        )
+    if months % 12:
+        remarks.append("The windows are of different seasons: part of the change is the season.")
+    if days[0] >= year1.start:
+        remarks.append(
+            "Orders before year 1 are not known: customers of earlier days who come back in "
+            "year 2 count as new."
+        )
+    return tuple(remarks)
+
+
+def _equal(year1: Window, year2: Window) -> int:
+    """Months from one window to the other; refuses windows that are not the same part of a year."""
+    if not (year1.start <= year1.end < year2.start <= year2.end):
+        raise MeasureError(f"{_words(year1)} and {_words(year2)} are not two windows in order")
+    months = _index(year2.start) - _index(year1.start)
+    same = months == _index(year2.after) - _index(year1.after)
+    days = (year1.start.day == year2.start.day, year1.after.day == year2.after.day)
+    leap = _last_of_february(year1.end) and _last_of_february(year2.end)
+    if not (same and days[0] and (days[1] or leap)):
+        raise MeasureError(
+            f"{_words(year1)} has {year1.days} days, {_words(year2)} has {year2.days}: these are "
+            "not the same days of the calendar; choose equal windows"
+        )
+    return months
+
+
+def _whole(year1: Window, year2: Window, days: Sequence[dt.date]) -> None:
+    """Refuses a month that holds orders in one window and none in the other."""
+    known = {_index(day) for day in days}
+    shift = _index(year2.start) - _index(year1.start)
+    for month in range(_index(year1.start), _index(year1.end) + 1):
+        pair = (month, month + shift)
+        missing = [month_label(index) for index in pair if index not in known]
+        if len(missing) == 1:
+            other = next(month_label(index) for index in pair if index in known)
+            raise MeasureError(
+                f"no order is known in {missing[0]}, but there are some in {other}: load "
+                f"the missing month, or choose windows without it"
+            )
+
+
+def _edges(year1: Window, year2: Window, days: Sequence[dt.date]) -> list[str]:
+    """Refuses windows that begin before the data, or end after; short silences are told."""
+    steps = [(later - day).days - 1 for day, later in itertools.pairwise(days)]
+    usual = max([QUIET_DAYS, *steps])
+    early, late = (days[0] - year1.start).days, (year2.end - days[-1]).days
+    if early > usual:
+        raise MeasureError(
+            f"orders are known from {days[0]} only: {_words(year1)} starts {early} days before"
+        )
+    if late > usual:
+        raise MeasureError(
+            f"orders are known to {days[-1]} only: {_words(year2)} ends {late} days later, and a "
+            "partial month is not compared with a whole one"
+        )
+    remarks = []
+    if early > 0:
+        remarks.append(f"The first {early} day(s) of year 1 hold no order: not loaded, or quiet.")
+    if late > 0:
+        remarks.append(f"The last {late} day(s) of year 2 hold no order: not loaded, or quiet.")
+    return remarks
+
+
+def _index(day: dt.date) -> int:
+    return month_of(day.year, day.month)
+
+
+def _last_of_february(day: dt.date) -> bool:
+    return day.month == 2 and (day + dt.timedelta(days=1)).month == 3
+
+
+def _words(window: Window) -> str:
+    return f"{window.start} to {window.end}"
