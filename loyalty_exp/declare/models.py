@@ -167,7 +167,7 @@ class UniversalHoldout(Table):
     """Customers left out of every campaign, to measure the whole programme."""
 
     percent: HoldoutPercent = Field(description="Share of all customers, in percent.")
-    start: Date = Field(description="First day.")
+    start: Date = Field(description="First day of the period.")
     months: Annotated[int, Field(ge=1, le=60), whole(1, 60)] = Field(
         default=12, description="For how many months, until the next rotation."
     )
@@ -311,7 +311,7 @@ class Declaration(Table):
     schema_version: Literal[1] = Field(
         default=1, alias="schema", description="Version of this format: 1."
     )
-    project: Project = Field(description="What holds for every campaign.")
+    project: Project = Field(description="The company, and what holds throughout.")
     data: Data = Field(description="Where the data are.")
     segments: Segments = Field(default_factory=Segments, description="Groups of customers.")
     universal_holdout: UniversalHoldout | None = Field(

@@ -81,7 +81,7 @@ _LETTER = "A-Za-zÀ-ÖØ-öø-ÿŒœ_"
 _WORD = re.compile(
     rf"(?P<blank>[ \t\r\n\u00a0\u202f]+)|(?P<text>'(?:[^']|'')*')"
     rf"|(?P<number>(?:[0-9]{{1,18}}(?:\.[0-9]{{0,18}})?|\.[0-9]{{1,18}})(?![\w.]))"
-    rf"|(?P<name>[{_LETTER}][{_LETTER}0-9]{{0,63}}(?!\w))"
+    rf"|(?P<name>[{_LETTER}][{_LETTER}0-9]{{0,63}}(?![\w.]))"
     r"|(?P<operator><=|>=|<>|!=|[=<>+*/-])|(?P<mark>[(),])"
 )
 _FORBIDDEN = (
@@ -201,7 +201,7 @@ def _foreign(text: str, at: int) -> RuleError:
         if strange:
             name = unicodedata.name(strange, "unknown").lower()
             return RuleError(text, at, word, f"a name cannot hold this letter ({name})")
-        return RuleError(text, at, word, "a name has at most 64 letters, digits and _")
+        return RuleError(text, at, word, "a name holds letters, digits and _, at most 64")
     return RuleError(text, at, word, "this character is not allowed in a rule")
 
 
@@ -265,9 +265,10 @@ class _Order:
             if not self.open or not self.open[-1][1]:
                 raise self.comma(word, following)
             return True
-        negated = word.lower == "not" and following is not None
-        if negated and following is not None and following.lower not in {"in", "between"}:
-            raise self.fail(word, "and, or, or a comparison is expected here")
+        if word.lower == "not":
+            if following is None or following.lower not in {"in", "between"}:
+                raise self.fail(word, "and, or, or a comparison is expected here")
+            return False
         if word.kind in {"operator", "keyword"}:
             return True
         hint = _MEANT.get(word.lower)
