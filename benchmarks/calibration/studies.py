@@ -183,13 +183,13 @@ def returns(cell: Cell, draws: int, rng: Rng) -> Tally:
     for _ in range(draws):
         sample = cell.draw(rng)
         redeems = (sample.orders[:, :2].sum(axis=1) > 0) & (rng.random(cell.units) < 0.3)
-        cost = CONTACT + VOUCHER * redeems
         margin = MARGIN_RATE * sample.revenue.sum(axis=1)
-        net = margin - cost * sample.treated
+        net = margin - VOUCHER * redeems * sample.treated
         effects = sample.effects(["margin", "net"], np.column_stack([margin, net]))
         frozen = frozen_method(effects)
         down, up = critical_values(effects, frozen)
-        # Cost is margin less net: the holdout, which costs nothing, would otherwise be constant.
+        # Redemptions are margin less net: alone, they would be constant in the holdout. Contacts
+        # cost the same for everybody.
         to_pair = np.array([[1.0, 0.0], [1.0, -1.0]])
         covariance = sum(method_covariance(effects, frozen))[:2, :2]
         gained, spent = to_pair @ effects.estimate[:2]
@@ -198,7 +198,9 @@ def returns(cell: Cell, draws: int, rng: Rng) -> Tally:
             float(spent),
             to_pair @ covariance @ to_pair.T,
             (float(down[1]), float(up[1])),
+            fixed_cost=CONTACT,
         )
+        cost = CONTACT + VOUCHER * redeems
         truth = MARGIN_RATE * sample.added.sum(axis=1).mean() / cost.mean() - 1
         tally.interval("iroi", found.lower, found.upper, float(truth))
     return tally
