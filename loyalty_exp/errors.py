@@ -2,6 +2,7 @@
 
 LoyaltyExpError
 ├── DeclarationError    the campaign file is wrong: every mistake of the file at once
+├── RuleError           a `where` expression is not understood (declare/words.py)
 ├── DataError           a source of orders, customers, exposures or costs cannot be read
 ├── StoreError          the database cannot be opened, is locked, or holds what it should not
 ├── LaunchError         a draw is refused: launched already, edited since, nobody eligible

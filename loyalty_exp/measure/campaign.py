@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import sqlalchemy as sa
 
 from loyalty_exp.declare.frozen import Calendar, FrozenPlan
+from loyalty_exp.measure.economics import economics
 from loyalty_exp.measure.effects import (
     Question,
     effect_rows,
@@ -21,6 +22,7 @@ from loyalty_exp.measure.results import (
     EffectRow,
     Provenance,
 )
+from loyalty_exp.measure.verdict import verdict
 from loyalty_exp.store.outcomes import ALL, Outcomes, read_outcomes, window_of
 from loyalty_exp.store.queries.registry import has_exposures
 
@@ -100,12 +102,23 @@ def _outcomes(
 def _arm(plan: FrozenPlan, outcomes: Outcomes, calendar: Calendar, arm: str) -> ArmResult:
     """Everything about a treated arm against the holdout."""
     question = Question(arm, plan.holdout)
-    looks = estimate_looks(plan, outcomes, calendar, question, plan.metric)
+    money = economics(plan, outcomes, calendar, arm)
     return ArmResult(
         arm=arm,
         n_treated=plan.units_of(arm),
         n_holdout=plan.units_of(plan.holdout),
         method=method_of(plan, question, plan.metric).name,
         band="sup-t",
-        looks=looks,
+        looks=estimate_looks(plan, outcomes, calendar, question, plan.metric),
+        economics=money,
+        decomposition=None,
+        wearout=None,
+        pull_forward=None,
+        reached=None,
+        reached_notes=(),
+        influence=(),
+        sensitivity=(),
+        heterogeneity=None,
+        permutation_p_value=None,
+        verdict=verdict(plan, outcomes, calendar, arm, money, ()),
     )
