@@ -1,0 +1,311 @@
+"""Loads orders, customers, exposures and costs into the store: all of it, or nothing.
+
+Every row of a source is loaded, set aside with its reason, or ignored because it is there
+already; the three counts add up to the rows read. Nothing here shows what a row holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import json
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import sqlalchemy as sa
+
+from loyalty_exp.declare.sources import CostsSource, Customers, Data, Exposures, Orders
+from loyalty_exp.errors import DataError
+from loyalty_exp.store import tables
+from loyalty_exp.store.attributes import customers_plan, replace_customers
+from loyalty_exp.store.engines import Store
+from loyalty_exp.store.etl import Reason, Staged, connect, stage
+from loyalty_exp.store.merging import Merged, keep_rejects, merge
+from loyalty_exp.store.plans import costs_plan, exposures_plan, orders_plan
+from loyalty_exp.store.queries import merge as queries
+from loyalty_exp.store.queries.load import Plan
+from loyalty_exp.store.readers import Source, open_source
+
+__all__ = ["LoadReport", "Reason", "load"]
+
+AnySource = Orders | Customers | Exposures | CostsSource
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What became of one source. rows_read = rows_loaded + rows_rejected + rows_ignored."""
+
+    what: str
+    """orders, customers, exposures or costs."""
+    source: str
+    """Name of the file, without its folder, or of the table."""
+    load_id: str
+    rows_read: int
+    rows_loaded: int
+    """Rows that changed the store; the lines merged into an order each count."""
+    rows_rejected: int
+    """Rows set aside, kept in `rejects` with line and reason."""
+    rows_ignored: int
+    """Rows that the store had already, that repeat another row, or that are no sales."""
+    added: int = 0
+    """Entries written: orders (lines merged), customers, contacts or costs."""
+    changed: int = 0
+    """Orders in the store whose content changed, or that are no sales any more."""
+    reasons: tuple[Reason, ...] = ()
+    """Why rows were set aside, the most frequent first."""
+    ignored_reasons: tuple[tuple[str, int], ...] = ()
+    """Why rows of the source were ignored, with their number; those already there not listed."""
+    notes: tuple[str, ...] = ()
+    """What was inferred about the file."""
+    first: dt.datetime | None = None
+    """First moment of what was read, wall clock of the project."""
+    last: dt.datetime | None = None
+    extracted_on: dt.date | None = None
+    skipped: bool = False
+    """The same file was loaded in the same way before: nothing was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What every source is read under."""
+
+    project_timezone: str
+    currency: str
+    margin_rate: float | None
+    base: Path
+    now: dt.datetime
+    progress: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A source with its plan and identity, and what was read from it unless it is known."""
+
+    what: str
+    declared: AnySource
+    source: Source
+    plan: Plan
+    load_id: str
+    folder: Path
+    staged: Staged | None = None
+
+
+def load(
+    store: Store,
+    data: Data,
+    *,
+    project_timezone: str,
+    currency: str,
+    margin_rate: float | None,
+    base: Path,
+    now: dt.datetime,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[LoadReport]:
+    """Load every declared source in one transaction.
+
+    Args:
+        store: where to.
+        data: the declared sources.
+        project_timezone: times are stored as wall clock of this zone.
+        currency: of the project; a row in another one is set aside.
+        margin_rate: share of revenue that is margin, for sources without a margin column.
+        base: folder that relative file names start from.
+        now: the moment of the load, UTC.
+        progress: called with a sentence as each step begins.
+
+    Returns:
+        One report a source, in the order orders, customers, exposures, costs.
+
+    Raises:
+        DataError: a source cannot be read, or too many of its rows are bad; nothing was changed.
+        StoreError: the store cannot be opened; nothing was changed.
+    """
+    settings = _Settings(project_timezone, currency, margin_rate, base, now, progress)
+    with tempfile.TemporaryDirectory(prefix="loyalty-exp-", ignore_cleanup_errors=True) as folder:
+        opened = [
+            _read(store, what, declared, settings, Path(folder) / what)
+            for what, declared in _declared(data)
+        ]
+        if all(each.staged is None for each in opened):
+            with store.read() as connection:
+                return [_skipped(connection, each) for each in opened]
+        progress("writing to the store")
+        with store.write() as connection:
+            return [_write(connection, each, settings) for each in opened]
+
+
+def _declared(data: Data) -> Iterator[tuple[str, AnySource]]:
+    yield "orders", data.orders
+    for what, declared in (
+        ("customers", data.customers),
+        ("exposures", data.exposures),
+        ("costs", data.costs),
+    ):
+        if declared is not None:
+            yield what, declared
+
+
+def _read(
+    store: Store, what: str, declared: AnySource, settings: _Settings, folder: Path
+) -> _Opened:
+    """Open and judge one source, unless the store has it already."""
+    folder.mkdir()
+    with contextlib.closing(connect(folder)) as engine:
+        settings.progress(f"reading {what}")
+        source = open_source(declared, settings.base, folder, engine)
+        plan = _plan(declared, source, settings, engine, folder)
+        load_id = _identity(what, declared, source, settings)
+        opened = _Opened(what, declared, source, plan, load_id, folder)
+        if _is_known(store, what, load_id):
+            return opened
+        staged = stage(engine, source, plan, folder)
+    _refuse_too_many(staged, declared, what, source.name)
+    return _Opened(what, declared, source, plan, load_id, folder, staged)
+
+
+def _plan(
+    declared: AnySource,
+    source: Source,
+    settings: _Settings,
+    engine: duckdb.DuckDBPyConnection,
+    folder: Path,
+) -> Plan:
+    shared: dict[str, Any] = {
+        "project_timezone": settings.project_timezone,
+        "currency": settings.currency,
+    }
+    if isinstance(declared, Orders):
+        return orders_plan(declared, source.header, margin_rate=settings.margin_rate, **shared)
+    if isinstance(declared, Exposures):
+        return exposures_plan(declared, source.header, **shared)
+    if isinstance(declared, CostsSource):
+        return costs_plan(declared, source.header, **shared)
+    return customers_plan(declared, source, engine, folder, **shared)
+
+
+def _identity(what: str, declared: AnySource, source: Source, settings: _Settings) -> str:
+    """SHA-256 of what is loaded and how; the place of the file does not count."""
+    how = declared.model_dump(mode="json", exclude={"source", "max_rejected_percent"})
+    how |= {"what": what, "digest": source.digest, "project_timezone": settings.project_timezone}
+    if what == "orders":
+        how |= {"currency": settings.currency, "margin_rate": settings.margin_rate}
+    return hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()
+
+
+def _is_known(store: Store, what: str, load_id: str) -> bool:
+    if not store.exists():
+        return False
+    with store.read() as connection:
+        return _known(connection, what, load_id) is not None
+
+
+def _known(connection: sa.Connection, what: str, load_id: str) -> sa.Row[Any] | None:
+    """The earlier load; of customers only the last counts, for each replaces the one before."""
+    if what == "customers" and connection.scalar(queries.last_load(what)) != load_id:
+        return None
+    return connection.execute(queries.known_load(what, load_id)).first()
+
+
+def _refuse_too_many(staged: Staged, declared: AnySource, what: str, name: str) -> None:
+    allowed = declared.max_rejected_percent
+    if staged.rejected * 100 <= allowed * staged.read:
+        return
+    percent = 100 * staged.rejected / staged.read
+    shown = "\n".join(
+        f"  {reason.field}: {reason.reason} ({reason.rows:,} rows, first on line "
+        f"{reason.first_line})"
+        for reason in staged.reasons[:5]
+    )
+    raise DataError(
+        f"{name}: {staged.rejected:,} of {staged.read:,} rows cannot be used ({percent:.3g} %, "
+        f"more than max_rejected_percent = {allowed:g}); nothing was changed\n{shown}\n"
+        f"Mend the file, or set max_rejected_percent = {min(100, math.ceil(percent))} under "
+        f"[data.{what}] to load the other rows and keep a list of these with their lines"
+    )
+
+
+def _write(connection: sa.Connection, opened: _Opened, settings: _Settings) -> LoadReport:
+    staged = opened.staged
+    if staged is None or _known(connection, opened.what, opened.load_id) is not None:
+        return _skipped(connection, opened)
+    what, source, plan = opened.what, opened.source, opened.plan
+    if what == "customers":
+        merged = replace_customers(connection, staged, plan, opened.folder)
+    else:
+        merged = merge(
+            connection, what, staged, opened.folder,
+            load_id=opened.load_id, digest=source.digest, lines=plan.lines,
+        )  # fmt: skip
+    if not connection.execute(queries.any_rejects(opened.load_id)).first():
+        keep_rejects(connection, staged, opened.folder, opened.load_id, source.name)
+    report = _report(opened, staged, merged)
+    connection.execute(tables.loads.insert(), _entry(report, source.digest, settings.now))
+    return report
+
+
+def _report(opened: _Opened, staged: Staged, merged: Merged) -> LoadReport:
+    ignored = staged.ignored + merged.ignored
+    first, last = (_moment(each) for each in (staged.first, staged.last))
+    return LoadReport(
+        what=opened.what,
+        source=opened.source.name,
+        load_id=opened.load_id,
+        rows_read=staged.read,
+        rows_loaded=staged.read - staged.rejected - ignored,
+        rows_rejected=staged.rejected,
+        rows_ignored=ignored,
+        added=merged.added,
+        changed=merged.changed,
+        reasons=staged.reasons,
+        ignored_reasons=staged.ignored_reasons,
+        notes=staged.notes,
+        first=first,
+        last=last,
+        extracted_on=getattr(opened.declared, "extracted_on", None),
+    )
+
+
+def _moment(value: Any) -> dt.datetime | None:
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001  (wall clock)
+    return value if isinstance(value, dt.datetime) else None
+
+
+def _entry(report: LoadReport, digest: str, now: dt.datetime) -> dict[str, Any]:
+    """The row of `loads`; the moment is UTC without an offset."""
+    return {
+        "load_id": report.load_id,
+        "what": report.what,
+        "source": report.source,
+        "digest": digest,
+        "loaded_at": now.astimezone(dt.UTC).replace(tzinfo=None),
+        "extracted_on": report.extracted_on,
+        "rows_read": report.rows_read,
+        "rows_loaded": report.rows_loaded,
+        "rows_rejected": report.rows_rejected,
+        "rows_ignored": report.rows_ignored,
+    }
+
+
+def _skipped(connection: sa.Connection, opened: _Opened) -> LoadReport:
+    """The report of a source that was loaded in the same way before, with its counts then."""
+    row = _known(connection, opened.what, opened.load_id)
+    if row is None:
+        raise DataError(f"{opened.source.name}: the store changed meanwhile; load again")
+    return LoadReport(
+        what=opened.what,
+        source=opened.source.name,
+        load_id=opened.load_id,
+        rows_read=row.rows_read,
+        rows_loaded=row.rows_loaded,
+        rows_rejected=row.rows_rejected,
+        rows_ignored=row.rows_ignored,
+        extracted_on=row.extracted_on,
+        skipped=True,
+    )

@@ -1,0 +1,193 @@
+"""Merges what was read into the store, inside a transaction that the caller holds.
+
+Orders already there stay as they are; changed ones are replaced and counted; the roll-up follows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from loyalty_exp.store import tables
+from loyalty_exp.store.etl import Staged, connect
+from loyalty_exp.store.queries import load as reading
+from loyalty_exp.store.queries import merge as queries
+
+__all__ = ["Merged", "arrive", "keep_rejects", "leave", "merge"]
+
+_CHUNK = 1 << 20
+_ASIDE = (
+    sa.Column("line", sa.BigInteger),
+    sa.Column("field", sa.Text),
+    sa.Column("sort", sa.Text),
+    sa.Column("reason", sa.Text),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a merge changed."""
+
+    ignored: int = 0
+    """Rows of the source that the store had already."""
+    added: int = 0
+    """Rows added to the store's table."""
+    changed: int = 0
+    """Of them, those that replace other contents; and orders taken out."""
+
+
+def merge(
+    connection: sa.Connection,
+    what: str,
+    staged: Staged,
+    folder: Path,
+    *,
+    load_id: str,
+    digest: str,
+    lines: bool = False,
+) -> Merged:
+    """Bring staged orders, exposures or costs into the store.
+
+    Args:
+        connection: the store's, in a transaction.
+        what: orders, exposures or costs.
+        staged: what was read.
+        folder: private folder for what must be handed over as text.
+        load_id: identity of the load, kept with its rows.
+        digest: of the file.
+        lines: whether the orders come as lines.
+    """
+    if what == "exposures":
+        return _append(connection, staged, folder, load_id, tables.exposures, queries.new_exposures)
+    if what == "costs":
+        return _append(connection, staged, folder, load_id, tables.costs, queries.new_costs)
+    return _merge_orders(connection, staged, folder, load_id, digest, lines=lines)
+
+
+def keep_rejects(
+    connection: sa.Connection, staged: Staged, folder: Path, load_id: str, file: str
+) -> None:
+    """Keep the rows set aside: file, line, field and reason, nothing that they hold."""
+    if staged.set_aside is not None:
+        aside = arrive(connection, "set_aside", _ASIDE, staged.set_aside, folder)
+        connection.execute(queries.append_rejects(aside, load_id, file))
+        leave(connection, aside)
+
+
+def _merge_orders(
+    connection: sa.Connection,
+    staged: Staged,
+    folder: Path,
+    load_id: str,
+    digest: str,
+    *,
+    lines: bool,
+) -> Merged:
+    kept = [column for column in tables.orders.columns if column.name not in {"month", "load_id"}]
+    columns = [*(sa.Column(column.name, column.type) for column in kept), *_counts()]
+    incoming = arrive(connection, "incoming", columns, staged.incoming, folder)
+    if connection.execute(queries.any_orders()).first() is None:
+        connection.execute(queries.insert_all_orders(incoming, load_id))
+        merged = Merged(added=staged.staged)
+    else:
+        merged = _update_orders(connection, incoming, load_id, digest, lines=lines)
+    if staged.withdrawn is not None:
+        merged = _withdraw(connection, staged.withdrawn, folder, merged)
+    leave(connection, incoming)
+    if merged.added or merged.changed:
+        connection.execute(queries.clear_customer_month())
+        connection.execute(queries.build_customer_month())
+    return merged
+
+
+def _update_orders(
+    connection: sa.Connection, incoming: sa.Table, load_id: str, digest: str, *, lines: bool
+) -> Merged:
+    flags = [sa.Column("known", sa.Boolean), sa.Column("same", sa.Boolean)]
+    columns = [sa.Column(column.name, column.type) for column in incoming.columns]
+    judged = queries.arriving("verdicts", [*columns, *flags])
+    judged.create(connection)
+    names = [column.name for column in judged.columns]
+    connection.execute(judged.insert().from_select(names, queries.verdicts(incoming, lines=lines)))
+    ignored, changed, new = connection.execute(queries.count_verdicts(judged)).one()
+    connection.execute(queries.drop_replaced(judged, lines=lines))
+    earlier = list(connection.scalars(queries.earlier_loads("orders", digest)))
+    if earlier:
+        gone = connection.execute(queries.count_superseded(judged, earlier)).scalar_one()
+        connection.execute(queries.drop_superseded(judged, earlier))
+        changed, new = changed + gone, max(new - gone, 0)
+    connection.execute(queries.insert_verdicts(judged, load_id))
+    leave(connection, judged)
+    return Merged(ignored=int(ignored), added=int(changed + new), changed=int(changed))
+
+
+def _withdraw(connection: sa.Connection, withdrawn: Path, folder: Path, merged: Merged) -> Merged:
+    gone = arrive(connection, "withdrawn", [sa.Column("order_id", sa.Text)], withdrawn, folder)
+    number = connection.execute(queries.count_withdrawn(gone)).scalar_one()
+    connection.execute(queries.drop_withdrawn(gone))
+    leave(connection, gone)
+    return Merged(merged.ignored, merged.added, merged.changed + number)
+
+
+def _append(
+    connection: sa.Connection,
+    staged: Staged,
+    folder: Path,
+    load_id: str,
+    table: sa.Table,
+    new: Callable[[sa.Table, str], queries.Additions],
+) -> Merged:
+    """Add the entries that a log or ledger has not yet."""
+    kept = [column for column in table.columns if column.name != "load_id"]
+    columns = [*(sa.Column(column.name, column.type) for column in kept), *_counts()]
+    incoming = arrive(connection, "incoming", columns, staged.incoming, folder)
+    additions = new(incoming, load_id)
+    rows = int(connection.execute(additions.rows).scalar_one())
+    connection.execute(additions.insert)
+    leave(connection, incoming)
+    return Merged(ignored=staged.staged - rows, added=rows)
+
+
+def _counts() -> list[sa.Column[Any]]:
+    return [sa.Column("n_lines", sa.BigInteger), sa.Column("n_bad", sa.BigInteger)]
+
+
+def arrive(
+    connection: sa.Connection,
+    name: str,
+    columns: Sequence[sa.Column[Any]],
+    rows: Path,
+    folder: Path,
+) -> sa.Table:
+    """Staged rows as a temporary table of the store: read in place, or sent through COPY."""
+    table = queries.arriving(name, [sa.Column(each.name, each.type) for each in columns])
+    if connection.dialect.name == "duckdb":
+        connection.exec_driver_sql(reading.view_parquet(name, rows))
+        return table
+    table.create(connection)
+    text = folder / f"{name}.csv"
+    with contextlib.closing(connect(folder)) as engine:
+        engine.execute(reading.write_csv(rows, text, table.columns.keys()))
+    driver: Any = connection.connection.driver_connection
+    with (
+        driver.cursor() as cursor,
+        cursor.copy(queries.copy_in(name, table.columns.keys())) as copy,
+        text.open("rb") as file,
+    ):
+        while chunk := file.read(_CHUNK):
+            copy.write(chunk)
+    text.unlink()
+    return table
+
+
+def leave(connection: sa.Connection, table: sa.Table) -> None:
+    """Forget a temporary table."""
+    if connection.dialect.name == "duckdb" and table.name != "verdicts":
+        connection.exec_driver_sql(reading.drop_view(table.name))
+    else:
+        table.drop(connection)
