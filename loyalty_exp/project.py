@@ -157,7 +157,6 @@ class Project:
                     campaign_id,
                     campaign,
                     project=self.declaration.project,
-                    universal=self.declaration.universal_holdout,
                     wave=len(kept),
                     start=start,
                     as_of=as_of,

@@ -14,11 +14,11 @@ import sqlalchemy as sa
 
 from loyalty_exp.declare.features import FEATURES
 from loyalty_exp.declare.frozen import FrozenPlan, month_of
-from loyalty_exp.declare.models import Campaign, UniversalHoldout
+from loyalty_exp.declare.models import Campaign
 from loyalty_exp.errors import LaunchError
 from loyalty_exp.store.queries import draw as queries
 from loyalty_exp.store.queries.draw import Exclusion, Population
-from loyalty_exp.store.tables import attributes, customers_table
+from loyalty_exp.store.tables import attributes, customers_table, memberships
 
 __all__ = [
     "COVARIATE_MONTHS",
@@ -82,9 +82,9 @@ def fill_audience(
     *,
     wave_start: dt.date,
     as_of: dt.date,
-    universal: UniversalHoldout | None,
     launched: Sequence[FrozenPlan],
     features: FeatureQuery,
+    kept: sa.Table = memberships,
 ) -> Audience:
     """Fill the temporary tables `candidates` and `audience`.
 
@@ -94,9 +94,10 @@ def fill_audience(
         campaign: its declaration.
         wave_start: first day of the wave.
         as_of: date of the memberships.
-        universal: the universal holdout, where one is declared.
-        launched: frozen plans of every wave launched so far.
+        launched: frozen plans of every wave launched so far; none to see what the declaration
+            alone leaves.
         features: gives the customer features that strata name.
+        kept: where the memberships stand.
 
     Raises:
         LaunchError: an attribute that the declaration names is not in the data.
@@ -104,13 +105,13 @@ def fill_audience(
     population = population_of(connection, campaign)
     kinds = present_attributes(connection)
     exclusions = [
-        *_declared_exclusions(campaign, as_of, population, kinds),
-        *_registry_exclusions(campaign_id, campaign, wave_start, universal, launched),
+        *_declared_exclusions(campaign, as_of, population, kinds, kept),
+        *_registry_exclusions(campaign_id, campaign, wave_start, launched),
     ]
     for table in (queries.candidates, queries.audience):
         table.drop(connection, checkfirst=True)
         table.create(connection)
-    candidates = queries.candidates_of(campaign.segments, as_of, population, exclusions)
+    candidates = queries.candidates_of(campaign.segments, as_of, population, exclusions, kept)
     names = [column.name for column in queries.candidates.c]
     connection.execute(queries.candidates.insert().from_select(names, candidates))
     strata = [name for name in campaign.stratify_by if name != "revenue_band"]
@@ -158,11 +159,16 @@ def _read_audience(connection: sa.Connection, *, by_segment: bool) -> Audience:
 
 
 def _declared_exclusions(
-    campaign: Campaign, as_of: dt.date, population: Population, kinds: Mapping[str, str]
+    campaign: Campaign,
+    as_of: dt.date,
+    population: Population,
+    kinds: Mapping[str, str],
+    kept: sa.Table,
 ) -> list[Exclusion]:
     """Left out by the declaration itself: segments and missing consent."""
     found = [
-        Exclusion(f"in {name}", queries.members_of([name], as_of)) for name in campaign.exclude
+        Exclusion(f"in {name}", queries.members_of([name], as_of, kept))
+        for name in campaign.exclude
     ]
     if campaign.consent is not None:
         if campaign.consent not in kinds:
@@ -176,21 +182,26 @@ def _declared_exclusions(
 
 
 def _registry_exclusions(
-    campaign_id: str,
-    campaign: Campaign,
-    start: dt.date,
-    universal: UniversalHoldout | None,
-    launched: Sequence[FrozenPlan],
+    campaign_id: str, campaign: Campaign, start: dt.date, launched: Sequence[FrozenPlan]
 ) -> list[Exclusion]:
-    """Left out because of other draws: universal holdout, earlier waves, cooldown, priority."""
-    found: list[Exclusion] = []
-    if universal is not None and campaign_id != queries.UNIVERSAL:
-        held = queries.held_out(queries.UNIVERSAL, start, universal.months)
-        found.append(Exclusion("universal holdout", held))
-    found.append(Exclusion("drawn already", queries.enrolled_in([campaign_id])))
-    others = [p for p in launched if p.campaign not in {campaign_id, queries.UNIVERSAL}]
+    """Left out because of other draws: universal holdout, earlier waves, cooldown, priority.
+
+    A universal holdout draws from all customers anew; nothing else keeps anybody out of it.
+    """
     if campaign_id == queries.UNIVERSAL:
-        return found
+        return []
+    found: list[Exclusion] = []
+    waves = [
+        plan.wave
+        for plan in launched
+        if plan.campaign == queries.UNIVERSAL and plan.start <= campaign.end and plan.end >= start
+    ]
+    if waves:
+        held = queries.held_out(queries.UNIVERSAL, waves)
+        found.append(Exclusion("universal holdout", held))
+    if any(plan.campaign == campaign_id for plan in launched):
+        found.append(Exclusion("drawn already", queries.enrolled_in([campaign_id])))
+    others = [p for p in launched if p.campaign not in {campaign_id, queries.UNIVERSAL}]
     since = start - dt.timedelta(days=campaign.cooldown_days)
     recent = {p.campaign for p in others if p.end >= since and p.start <= campaign.end}
     if campaign.cooldown_days and recent:

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.declare.frozen import FrozenPlan, StratumCounts, month_of
-from loyalty_exp.declare.models import Campaign, Project, UniversalHoldout
+from loyalty_exp.declare.models import Campaign, Project
 from loyalty_exp.design.audience import (
     COVARIATE_MONTHS,
     Audience,
@@ -97,7 +97,6 @@ def draw_wave(
     campaign: Campaign,
     *,
     project: Project,
-    universal: UniversalHoldout | None,
     wave: int,
     start: dt.date,
     as_of: dt.date,
@@ -113,7 +112,6 @@ def draw_wave(
         campaign_id: the campaign's id.
         campaign: its declaration.
         project: the project's declaration.
-        universal: the universal holdout, where one is declared.
         wave: number of this wave, from 0.
         start: first day of the wave.
         as_of: date of the memberships.
@@ -132,7 +130,6 @@ def draw_wave(
         campaign,
         wave_start=start,
         as_of=as_of,
-        universal=universal,
         launched=plans,
         features=features,
     )

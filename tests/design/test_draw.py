@@ -81,7 +81,6 @@ def store(tmp_path: Path) -> Store:
 def launch(store: Store, declared: Campaign, wave: int = 0, **named: Any) -> FrozenPlan:
     given = {
         "project": PROJECT,
-        "universal": None,
         "wave": wave,
         "start": START,
         "as_of": AS_OF,

@@ -6,7 +6,6 @@ a stratum are ordered by md5(salt || ':' || unit), and the arms take them in the
 
 from __future__ import annotations
 
-import calendar
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import sqlalchemy as sa
 
 from loyalty_exp.declare.frozen import StratumCounts
 from loyalty_exp.store.engines import digest_number
-from loyalty_exp.store.tables import assignments, customer_month, launches, memberships
+from loyalty_exp.store.tables import assignments, customer_month, memberships
 
 __all__ = [
     "ELIGIBLE",
@@ -33,7 +32,6 @@ __all__ = [
     "flow",
     "held_out",
     "members_of",
-    "months_before",
     "redrawn_differences",
     "roster_sum",
     "roster_units",
@@ -110,6 +108,7 @@ def candidates_of(
     as_of: dt.date,
     population: Population,
     exclusions: Sequence[Exclusion],
+    kept: sa.Table = memberships,
 ) -> sa.Select[Any]:
     """Customers of the segments with their unit and the first reason that keeps them out.
 
@@ -118,16 +117,17 @@ def candidates_of(
         as_of: date of the memberships.
         population: customers and units; a customer without a row has no attributes.
         exclusions: in the order in which they are counted.
+        kept: where the dated memberships stand.
 
     Returns:
         A statement with the columns of `candidates`.
     """
     places = {name: place for place, name in enumerate(segments)}
-    place = sa.case(places, value=memberships.c.segment)
+    place = sa.case(places, value=kept.c.segment)
     member = (
-        sa.select(memberships.c.customer, sa.func.min(place).label("segment"))
-        .where(memberships.c.as_of == as_of, memberships.c.segment.in_(segments))
-        .group_by(memberships.c.customer)
+        sa.select(kept.c.customer, sa.func.min(place).label("segment"))
+        .where(kept.c.as_of == as_of, kept.c.segment.in_(segments))
+        .group_by(kept.c.customer)
         .subquery("member")
     )
     conditions: list[tuple[sa.ColumnElement[bool], str]] = []
@@ -146,23 +146,12 @@ def candidates_of(
     ).select_from(joined)
 
 
-def held_out(campaign: str, on: dt.date, months: int) -> sa.Select[Any]:
-    """Customers held out by a wave of `campaign` that started within so many months of a day."""
-    return (
-        sa.select(assignments.c.customer)
-        .join(
-            launches,
-            sa.and_(
-                launches.c.campaign == assignments.c.campaign,
-                launches.c.wave == assignments.c.wave,
-            ),
-        )
-        .where(
-            assignments.c.campaign == campaign,
-            assignments.c.arm == "holdout",
-            launches.c.start <= on,
-            launches.c.start > months_before(on, months),
-        )
+def held_out(campaign: str, waves: Sequence[int]) -> sa.Select[Any]:
+    """Customers that these waves of a campaign hold out."""
+    return sa.select(assignments.c.customer).where(
+        assignments.c.campaign == campaign,
+        assignments.c.wave.in_(waves),
+        assignments.c.arm == "holdout",
     )
 
 
@@ -172,11 +161,11 @@ def enrolled_in(campaigns: Sequence[str], *, treated_only: bool = False) -> sa.S
     return drawn.where(assignments.c.arm != "holdout") if treated_only else drawn
 
 
-def members_of(segments: Sequence[str], as_of: dt.date) -> sa.Select[Any]:
+def members_of(
+    segments: Sequence[str], as_of: dt.date, kept: sa.Table = memberships
+) -> sa.Select[Any]:
     """Customers of these segments at a date."""
-    return sa.select(memberships.c.customer).where(
-        memberships.c.as_of == as_of, memberships.c.segment.in_(segments)
-    )
+    return sa.select(kept.c.customer).where(kept.c.as_of == as_of, kept.c.segment.in_(segments))
 
 
 def flow() -> sa.Select[Any]:
@@ -383,10 +372,3 @@ def _armed(units: sa.FromClause, drawn: Draw) -> sa.Subquery:
         placed.c.place <= shares.c.upto,
     )
     return sa.select(placed, shares.c.arm).join_from(placed, shares, held).subquery("drawn")
-
-
-def months_before(day: dt.date, months: int) -> dt.date:
-    """The same day so many months earlier, or the last day of that month."""
-    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
-    last = calendar.monthrange(year, month + 1)[1]
-    return dt.date(year, month + 1, min(day.day, last))
