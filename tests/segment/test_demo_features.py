@@ -35,6 +35,8 @@ def by_pandas(orders: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
         sums = part.groupby("customer")[["revenue", "margin"]].sum()
         out[[f"revenue_{months}m", f"margin_{months}m"]] = sums
         out[f"orders_{months}m"] = part.groupby("customer").size()
+    ever = orders.groupby("customer")[["revenue", "margin"]].sum()
+    out[["ltv_revenue", "ltv_margin"]] = ever
     out = out.fillna({name: 0 for name in out if name.endswith("m")})
     out["basket"] = out["revenue_12m"] / out["orders_12m"].replace(0, np.nan)
     distinct = days.drop_duplicates(["customer", "day"]).sort_values(["customer", "day"])

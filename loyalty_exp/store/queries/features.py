@@ -12,16 +12,16 @@ as-of day have no row.
 
 What the names mean: `recency_days`, `tenure_days` days from the last and the first known order to
 the as-of date (tenure is short where history is cut); `active_span_days` from the first to the
-last; `basket` revenue_12m / orders_12m; `repeat_days` days with an order after the first such day;
-`median_gap_days` median of the days between successive such days, empty with one; `usual_gap_days`
-the median of that over all customers; `overdue_ratio` recency_days / median_gap_days: silence
-against the customer's own rhythm; `trend` revenue_12m / revenue of the 12 months before, so the
-same season on both sides, empty if those had none; `cohort` month of the first order, YYYY-MM;
-`r`, `f`, `m` scores 1 to 5 among all these customers on recency (5 the latest), orders_12m and
-revenue_12m: 1 + floor(5 (rank - 1) / customers), rank the smallest of equal ones, so that ties
-share a score; `tier` see `TierRule`; `value_band` high for the best 20 % by margin_24m, medium for
-the next 30 %, low for others and where there is no margin; `p_alive` probability of being still a
-customer, by the BG/NBD model.
+last; `ltv_revenue`, `ltv_margin` all that was ever billed and earned; `basket` revenue_12m /
+orders_12m; `repeat_days` days with an order after the first such day; `median_gap_days` median of
+the days between successive such days, empty with one; `usual_gap_days` the median of that over all
+customers; `overdue_ratio` recency_days / median_gap_days: silence against the customer's own
+rhythm; `trend` revenue_12m / revenue of the 12 months before, so the same season on both sides,
+empty if those had none; `cohort` month of the first order, YYYY-MM; `r`, `f`, `m` scores 1 to 5
+among all these customers on recency (5 the latest), orders_12m and revenue_12m: 1 + floor(5 (rank -
+1) / customers), rank the smallest of equal ones, so that ties share a score; `tier` see `TierRule`;
+`value_band` high for the best 20 % by margin_24m, medium for the next 30 %, low for others and
+where there is no margin; `p_alive` probability of being still a customer, by the BG/NBD model.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ FEATURES = (
     "orders_24m",
     "revenue_24m",
     "margin_24m",
+    "ltv_revenue",
+    "ltv_margin",
     "basket",
     "tenure_days",
     "repeat_days",
@@ -318,6 +320,8 @@ def _totals(as_of: dt.date) -> dict[str, Expression]:
         "orders_24m": count(at >= two_years),
         "revenue_24m": total(orders.c.revenue, at >= two_years),
         "margin_24m": total(orders.c.margin, at >= two_years),
+        "ltv_revenue": sa.func.sum(orders.c.revenue, type_=sa.Double),
+        "ltv_margin": sa.func.sum(orders.c.margin, type_=sa.Double),
     }
 
 
