@@ -239,11 +239,8 @@ def forest_figure(
         for line in kept
     ]
     clear = sum((line[1].verdict.net.lower or 0.0) > 0 for line in known)
-    finding = t.ngettext(
-        "%(clear)s of %(n)s result is above zero beyond doubt",
-        "%(clear)s of %(n)s results are above zero beyond doubt",
-        len(known),
-    ) % {"clear": clear, "n": len(known)}
+    finding = _("Results above zero beyond doubt: %(clear)s of %(n)s")
+    finding = finding % {"clear": clear, "n": len(known)}
     said = "; ".join(f"{row.label} {row.text}" for row in rows[:6])
     caption = _(
         "Each line is a campaign's net result so far and its range; the dotted line is zero."

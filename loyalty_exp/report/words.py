@@ -213,11 +213,7 @@ def monthly_finding(t: Tongue, rows: Sequence[EffectRow]) -> str:
     clear, good = (gains, True) if gains else (losses, False)
     if not clear:
         positive = sum((row.effect_per_customer or 0) > 0 for row in closed)
-        text = t.ngettext(
-            "No single month is clear of chance; %(positive)s of %(n)s month is above zero",
-            "No single month is clear of chance; %(positive)s of %(n)s months are above zero",
-            len(closed),
-        )
+        text = _("No single month is clear of chance; above zero: %(positive)s of %(n)s")
         return text % {"positive": positive, "n": len(closed)}
     if len(clear) > 3:
         text = (
