@@ -224,8 +224,8 @@ class SeedLifetime:
 
 _ASSUMPTIONS = (
     (
-        "Every customer has the same chance of leaving each year: where loyal and fleeting ones are "
-        "mixed, 1 / attrition is shorter than the mean lifetime."
+        "Every customer has the same chance of leaving each year: where loyal and fleeting ones "
+        "are mixed, 1 / attrition is shorter than the mean lifetime."
     ),
     "Next years resemble year 2 in basket and in frequency; nothing is discounted.",
     "A customer without an order in year 2 has left for good.",

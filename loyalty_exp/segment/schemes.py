@@ -83,7 +83,13 @@ SCHEMES: Mapping[str, Scheme] = {
 }
 """Every scheme by its name in a declaration."""
 
-_ALIASES = {"faible": "low", "moyen": "medium", "moyenne": "medium", "élevé": "high"}
+_ALIASES = {
+    "faible": "low",
+    "moyen": "medium",
+    "moyenne": "medium",
+    "élevé": "high",
+    "élevée": "high",
+}
 
 
 def find_segment(name: str, scheme: str) -> Segment | None:

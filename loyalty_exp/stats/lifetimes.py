@@ -158,12 +158,12 @@ def fit_purchases(histories: Histories) -> PurchaseModel:
     scaled = Histories(histories.x, histories.t_x / unit, histories.T / unit, histories.n)
     start = np.log([1.0, customers / repeats, 0.5, 2.0])
     best = _maximise(lambda theta: purchase_log_likelihood(theta, scaled), start, customers)
-    r, alpha, a, b = best.parameters * (1.0, unit, 1.0, 1.0)
+    r, alpha, a, b = (best.parameters * (1.0, unit, 1.0, 1.0)).tolist()
     errors = best.standard_errors * (1.0, unit, 1.0, 1.0)
     return PurchaseModel(
         r, alpha, a, b,
         tuple(errors.tolist()),
-        best.value - repeats * np.log(unit),
+        float(best.value - repeats * np.log(unit)),
         customers,
         _remarks(best, ("r", "alpha", "a", "b")),
     )  # fmt: skip
@@ -186,9 +186,9 @@ def fit_spend(purchases: Vector, spend: Vector) -> SpendModel:
     best = _maximise(
         lambda theta: spend_log_likelihood(theta, purchases, spend / unit), start, len(spend)
     )
-    p, q, gamma = best.parameters * (1.0, 1.0, unit)
+    p, q, gamma = (best.parameters * (1.0, 1.0, unit)).tolist()
     errors = best.standard_errors * (1.0, 1.0, unit)
-    value = best.value - len(spend) * np.log(unit)
+    value = float(best.value - len(spend) * np.log(unit))
     notes = _remarks(best, ("p", "q", "gamma"))
     if q <= 1:
         notes += ("q <= 1: customers without purchases have no expected spend",)
