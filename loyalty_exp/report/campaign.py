@@ -11,8 +11,6 @@ from loyalty_exp.report.evidence import (
     checks_section,
     fading_section,
     flow_section,
-    foot,
-    how_section,
     plan_section,
     robustness_section,
 )
@@ -26,10 +24,12 @@ from loyalty_exp.report.parts import (
     metric_unit,
     money_cell,
     notes_of,
+    of_arm,
     panel_title,
     sentence,
     titled_arms,
 )
+from loyalty_exp.report.provenance import foot, how_section
 from loyalty_exp.report.responses import decomposition_section, metrics_fold, segments_section
 from loyalty_exp.report.views import (
     Cell,
@@ -296,9 +296,7 @@ def _decided_asides(t: Tongue, result: CampaignResult) -> tuple[str, ...]:
         texts = [text % {"month": t.month(arm.verdict.decided_month)}]
         texts += [sentence(t.gettext(reason)) for reason in arm.verdict.reasons]
         said = " ".join(texts)
-        if len(result.arms) > 1:
-            said = _("“%(arm)s”: %(text)s") % {"arm": arm_name(t, arm.arm), "text": said}
-        asides.append(said)
+        asides.append(of_arm(t, result, arm, said))
     return tuple(asides)
 
 
@@ -360,14 +358,10 @@ def arms_section(t: Tongue, result: CampaignResult) -> Section:
         Column(_("Customers")),
         Column(_("Average"), unit, hint=metric_name(t, metric)),
         Column(_("Effect"), unit),
-        Column(_("From"), unit, hint=_("valid at every monthly reading")),
-        Column(_("To"), unit, hint=_("valid at every monthly reading")),
-        Column(
-            _("Relative"),
-            _("% of left out"),
-            hint=_("effect over the average of customers left out"),
-        ),
-        Column(_("Net result"), t.currency),
+        Column(_("From"), unit),
+        Column(_("To"), unit),
+        Column(_("Relative"), _("% of left out")),
+        Column(_("Net result"), t.symbol),
     )
     rows, notes = [], []
     holdout_mean = None
@@ -420,6 +414,10 @@ def arms_section(t: Tongue, result: CampaignResult) -> Section:
         "Since the start, closed months only: %(metric)s per customer, all drawn customers "
         "counted, buyers or not"
     ) % {"metric": metric_name(t, metric)}
-    table = Table(caption, columns, tuple(rows))
+    note = _(
+        "From, to: the range valid at every monthly reading. Relative: the effect over the average "
+        "of customers left out."
+    )
+    table = Table(caption, columns, tuple(rows), note)
     asides = notes_of(t, *notes)
     return Section("arms", title, tables=(table,), asides=asides, folds=metrics_fold(t, result))

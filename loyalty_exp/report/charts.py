@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree as ET
+
+from loyalty_exp.report.svg import COLOURS, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,19 +41,9 @@ __all__ = [
 WIDTH = 640
 """Width of every chart in its own units; a page scales it to its column."""
 _TEXT = 13
-_COLOURS = {
-    "#101010": "ink",
-    "#707070": "muted",
-    "#d0d0d0": "rule",
-    "#0b5c8a": "treated",
-    "#8a8f98": "holdout",
-    "#0b4f4a": "gain",
-    "#b8501f": "loss",
-    "#fefefe": "paper",
-}
-_HEX = {name: code for code, name in _COLOURS.items()}
-_SVG = "http://www.w3.org/2000/svg"
-_DROPPED = ("class", "role", "pointer-events", "font-family", "stroke-miterlimit")
+_HEX = {name: code for code, name in COLOURS.items()}
+_HALO: dict[str, Any] = {"stroke": _HEX["paper"], "strokeWidth": 4}
+"""Paper behind a text that may stand on a line; the style paints it under the letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,10 +256,10 @@ def forest(t: Tongue, rows: Sequence[ForestRow], *, number: str, said: str) -> M
         base.transform_filter("isValid(datum.value)")
         .mark_point(filled=True, fillOpacity=1, size=80)
         .encode(x=alt.X("value:Q", scale=scale, axis=axis), y=place, color=colour),
-        base.mark_text(align="left", fontSize=_TEXT, color=_HEX["ink"]).encode(
+        base.mark_text(align="left", fontSize=_TEXT, color=_HEX["ink"], **_HALO).encode(
             x=alt.value(0), y=lines, text="label:N"
         ),
-        base.mark_text(align="right", fontSize=_TEXT, color=_HEX["ink"]).encode(
+        base.mark_text(align="right", fontSize=_TEXT, color=_HEX["ink"], **_HALO).encode(
             x=alt.value(620), y=lines, text="text:N"
         ),
     ]
@@ -322,10 +312,10 @@ def waterfall(
             color=alt.Color("tone:N", scale=None, legend=None),
         ),
         *(() if low > 0 else (zero.encode(x=alt.X("zero:Q")),)),
-        base.mark_text(align="left", fontSize=_TEXT, color=_HEX["ink"]).encode(
+        base.mark_text(align="left", fontSize=_TEXT, color=_HEX["ink"], **_HALO).encode(
             x=alt.value(0), y=line, text="label:N"
         ),
-        base.mark_text(align="right", fontSize=_TEXT, color=_HEX["ink"]).encode(
+        base.mark_text(align="right", fontSize=_TEXT, color=_HEX["ink"], **_HALO).encode(
             x=alt.value(620), y=line, text="text:N"
         ),
     ]
@@ -394,7 +384,7 @@ def _month_axis(t: Tongue, months: Sequence[str]) -> alt.X:
     return alt.X(
         "month:O",
         sort=None,
-        scale=alt.Scale(domain=list(months), paddingOuter=0.3),
+        scale=alt.Scale(domain=list(months), type="band", padding=0.1),
         axis=alt.Axis(
             title=None,
             values=shown,
@@ -431,6 +421,7 @@ def _marker(t: Tongue, month: str, text: str, months: Sequence[str]) -> list[alt
         fontSize=_TEXT,
         color=_HEX["ink"],
         baseline="top",
+        **_HALO,
     )
     return [
         base.mark_rule(color=_HEX["ink"], strokeDash=[4, 3]),
@@ -452,7 +443,7 @@ def _end_label(
 
     base = alt.Chart(_data([{"month": months[-1], "value": value, "text": text}]))
     mark = base.mark_text(
-        align="right", dy=shift, dx=10, fontSize=_TEXT, fontWeight="bold", color=_HEX[tone]
+        align="right", dy=shift, dx=10, fontSize=_TEXT, fontWeight="bold", color=_HEX[tone], **_HALO
     )
     label: alt.Chart = mark.encode(x=_month_axis(t, months), y=axis("value:Q"), text="text:N")
     return label
@@ -461,7 +452,7 @@ def _end_label(
 def _apart(upper: float, lower: float, domain: tuple[float, float], height: float) -> float:
     """Half the distance that keeps two end labels from touching; its sign says which is above."""
     pixels = (upper - lower) / (domain[1] - domain[0]) * height
-    reach = 12.0 if abs(pixels) > 24 else 12.0 + (24 - abs(pixels)) / 2
+    reach = 14.0 if abs(pixels) > 28 else 14.0 + (28 - abs(pixels)) / 2
     return reach if pixels >= 0 else -reach
 
 
@@ -487,7 +478,7 @@ def _draw(t: Tongue, charts: Sequence[Chart], text: str) -> Markup:
     whole = whole.configure(background="transparent", padding=2).configure_view(stroke=None)
     specification = whole.to_dict(validate=False)
     svg = vl_convert.vegalite_to_svg(specification, format_locale=_number_signs(t))
-    return _tidy(svg, text)
+    return tidy(svg, text)
 
 
 def _number_signs(t: Tongue) -> dict[str, Any]:
@@ -501,61 +492,3 @@ def _number_signs(t: Tongue) -> dict[str, Any]:
         "minus": "\N{MINUS SIGN}",
         "percent": t.percent(0.1, 0).removeprefix("10"),
     }
-
-
-def _tidy(svg: str, text: str) -> Markup:
-    """The drawing without ids, roles and fonts of its own; colours named, figures short."""
-    from markupsafe import Markup  # noqa: PLC0415
-
-    ET.register_namespace("", _SVG)
-    root = ET.fromstring(svg)  # noqa: S314  (drawn here, from numbers and escaped words)
-    _tidy_element(root)
-    width, height = root.get("width", "0"), root.get("height", "0")
-    root.attrib.clear()
-    root.set("viewBox", f"0 0 {width} {height}")
-    root.set("class", "chart")
-    root.set("role", "img")
-    root.set("aria-label", text)
-    return Markup(ET.tostring(root, encoding="unicode"))  # noqa: S704  (serialised by ElementTree)
-
-
-def _tidy_element(element: ET.Element) -> None:
-    for name in [name for name in element.attrib if _is_noise(element, name)]:
-        del element.attrib[name]
-    named = [n for n in ("fill", "stroke") if element.get(n, "") in _COLOURS]
-    if named:
-        tokens = [f"{name}-{_COLOURS[element.attrib.pop(name)]}" for name in named]
-        element.set("class", " ".join(tokens))
-    for name in ("d", "transform"):
-        if name in element.attrib:
-            element.set(name, re.sub(r"-?\d+\.\d+", _short, element.get(name, "")))
-    for child in list(element):
-        _tidy_element(child)
-        if _is_empty(child):
-            element.remove(child)
-
-
-def _is_noise(element: ET.Element, name: str) -> bool:
-    """Whether an attribute says nothing a reader or the style needs."""
-    if name == "opacity":
-        return element.get(name) == "1"
-    return name in _DROPPED or name.startswith("aria-")
-
-
-def _short(match: re.Match[str]) -> str:
-    return f"{float(match.group()):.1f}".removesuffix(".0")
-
-
-def _is_empty(element: ET.Element) -> bool:
-    """Whether an element draws nothing: an empty group, path or text, or a clear background."""
-    tag = element.tag.rpartition("}")[2]
-    if element.get("display") == "none":
-        return True
-    if tag == "g":
-        return len(element) == 0
-    if tag == "text":
-        return not (element.text or len(element))
-    if tag in ("path", "rect"):
-        unseen = element.get("fill") in (None, "transparent") and not element.get("stroke")
-        return element.get("d") == "" or ("class" not in element.attrib and unseen)
-    return False

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_sentence", "check_sentences", "status_word"]
 
+_NONE_SAID = ("contaminated",)
+"""Counts whose zero has a sentence of its own."""
 _ORDER = (
     CheckStatus.FAILED,
     CheckStatus.WARNING,
@@ -74,7 +76,11 @@ def check_sentence(t: Tongue, check: Check) -> Sentence:
 
 def _first_complete(t: Tongue, texts: Sequence[str], values: Mapping[str, object]) -> str:
     """The first text whose figures are all there."""
-    written = {key: _figure(t, key, value) for key, value in values.items() if value is not None}
+    written = {
+        key: _figure(t, key, value)
+        for key, value in values.items()
+        if value is not None and not (key in _NONE_SAID and value == 0)
+    }
     for text in texts:
         try:
             return text % written
@@ -109,7 +115,7 @@ def _wordings(t: Tongue) -> dict[str, _Wording]:
 def _about_the_draw(_: Callable[[str], str]) -> dict[str, _Wording]:
     return {
         "roster": _Wording(
-            _("Same customers as drawn"),
+            _("Customers of the draw"),
             (
                 _(
                     "All %(units)s customers measured are those of the frozen draw, each in its "
@@ -128,18 +134,18 @@ def _about_the_draw(_: Callable[[str], str]) -> dict[str, _Wording]:
             ),
         ),
         "split": _Wording(
-            _("Nobody lost on one side only"),
+            _("Losses on one side"),
             (
                 _(
-                    "%(lost_treated)s treated customers and %(lost_holdout)s left out were lost "
-                    "since the draw: no more on one side than chance explains (p = %(p_value)s)."
+                    "Lost since the draw: %(lost_treated)s treated, %(lost_holdout)s left out; no "
+                    "more on one side than chance explains (p = %(p_value)s)."
                 ),
                 _("Customers lost since the draw are spread over the arms as chance would."),
             ),
             (
                 _(
-                    "%(lost_treated)s treated customers and %(lost_holdout)s left out were lost "
-                    "since the draw: chance does not explain it (p = %(p_value)s)."
+                    "Lost since the draw: %(lost_treated)s treated, %(lost_holdout)s left out; "
+                    "chance does not explain it (p = %(p_value)s)."
                 ),
                 _("More customers were lost on one side than chance explains."),
             ),
@@ -150,7 +156,7 @@ def _about_the_draw(_: Callable[[str], str]) -> dict[str, _Wording]:
             ),
         ),
         "balance": _Wording(
-            _("Alike before the start"),
+            _("Likeness before the start"),
             (
                 _(
                     "Before the start, treated customers and those left out bought alike (p = "
@@ -172,7 +178,7 @@ def _about_the_draw(_: Callable[[str], str]) -> dict[str, _Wording]:
             ),
         ),
         "randomization": _Wording(
-            _("The draw can be redone"),
+            _("Redoing the draw"),
             (_("Redrawing from the recipe gives the same arms, customer by customer."),),
             (_("Redrawing from the recipe does not give the same arms."),),
             _(
@@ -182,7 +188,7 @@ def _about_the_draw(_: Callable[[str], str]) -> dict[str, _Wording]:
             _("Do not use this result: the arms are not those of the frozen draw."),
         ),
         "aa_before": _Wording(
-            _("No effect before there was a cause"),
+            _("Effect before the cause"),
             (
                 _(
                     "The same analysis on the months before the start finds nothing, as it "
@@ -206,7 +212,7 @@ def _about_the_draw(_: Callable[[str], str]) -> dict[str, _Wording]:
 def _about_contact(_: Callable[[str], str]) -> dict[str, _Wording]:
     return {
         "contamination": _Wording(
-            _("Customers left out were left alone"),
+            _("Contacts of customers left out"),
             (
                 _("%(contaminated)s of the customers left out were contacted (%(share)s)."),
                 _("No customer left out was contacted."),
@@ -222,7 +228,7 @@ def _about_contact(_: Callable[[str], str]) -> dict[str, _Wording]:
             ),
         ),
         "reach": _Wording(
-            _("Treated customers were reached"),
+            _("Customers reached"),
             (
                 _("%(reached)s of the treated customers were reached (%(share)s)."),
                 _("The treated customers were reached."),
@@ -243,7 +249,7 @@ def _about_contact(_: Callable[[str], str]) -> dict[str, _Wording]:
 def _about_the_figures(_: Callable[[str], str]) -> dict[str, _Wording]:
     return {
         "power": _Wording(
-            _("Enough customers to see it"),
+            _("Size of the test"),
             (
                 _(
                     "The test can see an effect of %(mde_relative)s or more; it has to reach "
@@ -265,7 +271,7 @@ def _about_the_figures(_: Callable[[str], str]) -> dict[str, _Wording]:
             ),
         ),
         "buyers": _Wording(
-            _("Enough buyers on each side"),
+            _("Number of buyers"),
             (
                 _("There are at least %(buyers)s buyers in the smaller arm."),
                 _("There are enough buyers in each arm."),
@@ -278,7 +284,7 @@ def _about_the_figures(_: Callable[[str], str]) -> dict[str, _Wording]:
             _("Wait for more orders before deciding."),
         ),
         "missing_history": _Wording(
-            _("Past purchases are known"),
+            _("Past purchases"),
             (
                 _(
                     "%(share)s of the customers have no purchase before the start; they count "
@@ -297,7 +303,7 @@ def _about_the_figures(_: Callable[[str], str]) -> dict[str, _Wording]:
             _("Load older orders if you have them: the intervals will narrow."),
         ),
         "deviations": _Wording(
-            _("Plan kept"),
+            _("The plan"),
             (_("The declaration is still the one that was frozen at launch."),),
             (
                 _(
@@ -313,7 +319,7 @@ def _about_the_figures(_: Callable[[str], str]) -> dict[str, _Wording]:
             ),
         ),
         "restatement": _Wording(
-            _("Published figures have not moved"),
+            _("Published figures"),
             (_("No published month has changed since."),),
             (
                 _("%(months)s published months have changed, because orders or refunds came late."),

@@ -1,8 +1,7 @@
-"""How we know: lasting, flow, checks, robustness, plan, draw, provenance. Draws no markup."""
+"""Can it be believed: lasting, flow, checks, robustness, plan. Draws no markup."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from loyalty_exp.measure.results import CheckStatus
@@ -10,15 +9,16 @@ from loyalty_exp.report.checks import check_sentences
 from loyalty_exp.report.parts import (
     cumulative,
     headline_interval,
+    metric_phrase,
     metric_text,
     metric_unit,
     notes_of,
+    of_arm,
 )
-from loyalty_exp.report.views import Cell, Column, Fold, Foot, Row, Section, Step, Table
+from loyalty_exp.report.views import Cell, Column, Row, Section, Step, Table
 from loyalty_exp.report.words import arm_name, metric_name, wearout_sentence
 
 if TYPE_CHECKING:
-    from loyalty_exp.declare.frozen import FrozenPlan
     from loyalty_exp.measure.results import ArmResult, CampaignResult, Estimate
     from loyalty_exp.report.tongue import Tongue
 
@@ -26,18 +26,9 @@ __all__ = [
     "checks_section",
     "fading_section",
     "flow_section",
-    "foot",
-    "how_section",
     "plan_section",
     "robustness_section",
 ]
-
-
-def _of_arm(t: Tongue, result: CampaignResult, arm: ArmResult, text: str) -> str:
-    """A sentence about an arm, with its name in front when there are several."""
-    if len(result.arms) == 1:
-        return text
-    return t.gettext("“%(arm)s”: %(text)s") % {"arm": arm_name(t, arm.arm), "text": text}
 
 
 def fading_section(t: Tongue, result: CampaignResult) -> Section:
@@ -46,7 +37,7 @@ def fading_section(t: Tongue, result: CampaignResult) -> Section:
     paragraphs = []
     for arm in result.arms:
         parts = [wearout_sentence(t, arm.wearout), _pulled_sentence(t, arm.pull_forward)]
-        paragraphs.append(_of_arm(t, result, arm, " ".join(filter(None, parts))))
+        paragraphs.append(of_arm(t, result, arm, " ".join(filter(None, parts))))
     notes = notes_of(t, *(arm.wearout.notes for arm in result.arms if arm.wearout))
     texts = tuple(dict.fromkeys(paragraphs))
     return Section("lasting", _("Does it last?"), paragraphs=texts, asides=notes)
@@ -91,6 +82,7 @@ def flow_section(t: Tongue, result: CampaignResult) -> Section:
 
 def _steps(t: Tongue, flow: tuple[tuple[str, int], ...]) -> tuple[Step, ...]:
     """The flow's steps with their share of the first one."""
+    flow = _reached_after_arm(flow)
     first = next((count for _step, count in flow if count), 0)
     arms = {step.partition(": ")[2]: count for step, count in flow if step.startswith("arm: ")}
     steps = []
@@ -105,14 +97,27 @@ def _steps(t: Tongue, flow: tuple[tuple[str, int], ...]) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def _reached_after_arm(flow: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+    """The steps with those reached right after their arm."""
+    reached = {step.partition(": ")[2]: (step, n) for step, n in flow if step.startswith("reached")}
+    ordered = []
+    for step, count in flow:
+        if not step.startswith("reached"):
+            ordered.append((step, count))
+            kind, _colon, arm = step.partition(": ")
+            if kind == "arm" and arm in reached:
+                ordered.append(reached.pop(arm))
+    return (*ordered, *reached.values())
+
+
 def _step_name(t: Tongue, kind: str, rest: str) -> str:
     _ = t.gettext
     known = {
         "segment": _("In the segments"),
         "eligible": _("Drawn"),
         "excluded": _("left aside: %(what)s"),
-        "arm": _("in “%(what)s”"),
-        "reached": _("reached in “%(what)s”"),
+        "arm": "%(what)s",
+        "reached": _("of whom reached"),
     }
     what = arm_name(t, rest) if kind in ("arm", "reached") else t.gettext(rest)
     return known.get(kind, t.gettext(kind)) % {"what": what} if rest else known.get(kind, kind)
@@ -124,20 +129,19 @@ def _reached_sentence(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:
     if effect is None:
         return ""
     if effect.value is None or effect.lower is None or effect.upper is None:
-        return _of_arm(
+        return of_arm(
             t,
             result,
             arm,
             _("The effect on those reached cannot be told apart: see the effect on all."),
         )
     metric = result.plan.metric
-    low, high = (metric_text(t, metric, v, signed=True) for v in (effect.lower, effect.upper))
-    text = _("Per customer actually reached, the effect is %(effect)s %(unit)s (%(interval)s).") % {
-        "effect": metric_text(t, metric, effect.value, signed=True),
-        "unit": metric_unit(t, metric),
+    low, high = (metric_phrase(t, metric, value) for value in (effect.lower, effect.upper))
+    text = _("Per customer actually reached, the effect is %(effect)s (%(interval)s).") % {
+        "effect": metric_phrase(t, metric, effect.value),
         "interval": t.between(low, high),
     }
-    return _of_arm(t, result, arm, text)
+    return of_arm(t, result, arm, text)
 
 
 def checks_section(t: Tongue, result: CampaignResult) -> Section:
@@ -184,7 +188,7 @@ def robustness_section(t: Tongue, result: CampaignResult) -> Section:
             _line(t, metric, prefix + label, (effect.value, effect.lower, effect.upper))
             for label, effect in _other_calculations(t, result, arm)
         ]
-        paragraphs.append(_of_arm(t, result, arm, _influence_sentence(t, arm)))
+        paragraphs.append(of_arm(t, result, arm, _influence_sentence(t, arm)))
     title = _("Does it hang on a few customers?")
     if not rows:
         text = _("There is no effect to try otherwise yet.")
@@ -295,7 +299,7 @@ def plan_section(t: Tongue, result: CampaignResult) -> Section:
         Column(_("Achieved"), numeric=False),
     )
     body = tuple(Row(tuple(map(Cell, row))) for row in rows)
-    table = Table(_("Plan and achievement"), columns, body)
+    table = Table(_("Planned and achieved"), columns, body, caption_hidden=True)
     return Section("plan", _("Planned and achieved"), tables=(table,))
 
 
@@ -323,190 +327,3 @@ def _power_rows(t: Tongue, result: CampaignResult) -> list[tuple[str, str, str]]
             _("%(share)s or more can be seen") % {"share": t.percent(mde)},
         )
     ]
-
-
-def how_section(t: Tongue, result: CampaignResult) -> Section:
-    """The draw, the frozen plan, the readings and the changes since, folded."""
-    _ = t.gettext
-    folds = [_draw_fold(t, result.plan), _plan_fold(t, result), _looks_fold(t, result)]
-    if result.deviations:
-        text = _(
-            "The frozen plan stands; what follows was changed afterwards (post hoc) and moves "
-            "no figure of this page."
-        )
-        folds.append(Fold(_("Changed after launch"), (text, *map(t.gettext, result.deviations))))
-    return Section("how", _("How we know"), folds=tuple(folds))
-
-
-def _draw_fold(t: Tongue, plan: FrozenPlan) -> Fold:
-    """The recipe of the draw in words, with all it takes to redo it."""
-    _ = t.gettext
-    recipe = (
-        _("Take the customers of a stratum (bands of past revenue, and what the plan declares)."),
-        _(
-            "For each, write the salt, a colon and the customer's identifier one after the "
-            "other, and take the MD5 digest of that text: md5(salt || ':' || unit)."
-        ),
-        _("Sort the stratum by that digest, in hexadecimal."),
-        _(
-            "The first ones, as many as the table says, are left out on purpose; the next ones "
-            "are in the following version, and so on."
-        ),
-        _(
-            "Do the same in every stratum. Nobody can choose who falls where, and anybody can "
-            "do it again: “loyalty-exp verify” does."
-        ),
-    )
-    columns = (
-        Column(_("Stratum"), numeric=False),
-        Column(_("Customers")),
-        *(Column(arm_name(t, arm)) for arm in plan.arms),
-    )
-    rows = tuple(
-        Row(
-            (
-                Cell(stratum.stratum),
-                Cell(t.number(stratum.units), stratum.units),
-                *(Cell(t.number(count), count) for count in stratum.counts),
-            )
-        )
-        for stratum in plan.strata
-    )
-    cuts = " · ".join(t.number(cut, 2) for cut in plan.band_cuts) or "–"
-    facts = (
-        (_("Salt"), plan.salt),
-        (_("Limits of the revenue bands"), cuts),
-        (_("Checksum of the list"), plan.roster_sum),
-        (_("Wave"), t.number(plan.wave)),
-    )
-    table = Table(_("Customers of each stratum and how many each version takes"), columns, rows)
-    return Fold(
-        _("The draw, so that anyone can redo it"), recipe=recipe, facts=facts, tables=(table,)
-    )
-
-
-def _plan_fold(t: Tongue, result: CampaignResult) -> Fold:
-    _ = t.gettext
-    plan = result.plan
-    methods = sorted(plan.methods.items())
-    caps = [
-        f"{metric_name(t, m)} {t.number(cap, 2)}"
-        for m, cap in sorted(plan.caps.items())
-        if cap is not None
-    ]
-    facts = (
-        (_("Metric that decides"), metric_name(t, plan.metric)),
-        (_("Drawn unit"), plan.unit),
-        (_("Segments as of"), t.date(plan.as_of)),
-        (_("Start"), t.date(plan.start)),
-        (_("End"), t.date(plan.end)),
-        (_("Followed until"), t.date(plan.measure_until)),
-        (_("Past months used"), t.number(plan.covariate_months)),
-        (_("Planned readings"), t.number(plan.looks)),
-        (_("Chance of a false alarm over all readings"), t.percent(plan.alpha)),
-        (_("How it is spent over the readings"), plan.spending),
-        (
-            _("Interval"),
-            "; ".join(f"{key.replace('_', ' ')} {value}" for key, value in methods) or "–",
-        ),
-        (_("Monthly caps"), "; ".join(caps) or "–"),
-        (_("Days before a month closes"), t.number(plan.settle_days)),
-        (
-            _("Margin rate"),
-            t.percent(plan.margin_rate)
-            if plan.margin_rate is not None
-            else _("margin is a column of the orders"),
-        ),
-        (_("Time zone"), plan.timezone),
-        (_("SHA-256 of the frozen plan"), plan.digest),
-    )
-    rules = tuple(
-        Row((Cell(name.replace("_", " ")), Cell(rule))) for name, rule in plan.segments.items()
-    )
-    columns = (Column(_("Segment"), numeric=False), Column(_("Rule"), numeric=False))
-    tables = (Table(_("Segments of the plan"), columns, rules),) if rules else ()
-    code = json.dumps(plan.declaration, indent=1, ensure_ascii=False, default=str, sort_keys=True)
-    text = _(
-        "Fixed before anything was seen; a later change of the declaration changes nothing here."
-    )
-    return Fold(_("The frozen plan"), paragraphs=(text,), facts=facts, tables=tables, code=code)
-
-
-def _looks_fold(t: Tongue, result: CampaignResult) -> Fold:
-    _ = t.gettext
-    metric = result.plan.metric
-    unit = metric_unit(t, metric)
-    columns = (
-        Column(_("Reading"), numeric=False),
-        Column(_("Version"), numeric=False),
-        Column(_("Effect so far"), unit),
-        Column(_("From"), unit),
-        Column(_("To"), unit),
-        Column(_("Distance from zero"), _("standard errors")),
-        Column(_("Limit"), _("standard errors")),
-        Column(_("Conclusive"), numeric=False),
-    )
-    rows = tuple(
-        Row(
-            (
-                Cell(t.month(look.month)),
-                Cell(arm_name(t, arm.arm)),
-                Cell(metric_text(t, metric, look.effect.value, signed=True), look.effect.value),
-                Cell(metric_text(t, metric, look.effect.lower, signed=True), look.effect.lower),
-                Cell(metric_text(t, metric, look.effect.upper, signed=True), look.effect.upper),
-                Cell(t.number(look.z, 2), look.z),
-                Cell(t.number(look.boundary, 2), look.boundary),
-                Cell(_("yes") if look.significant else _("no")),
-            )
-        )
-        for arm in result.arms
-        for look in arm.looks
-    )
-    text = _(
-        "Looking every month makes false alarms more likely, so the limit is set higher at "
-        "first and comes down: over all planned readings together, a campaign without effect is "
-        "called a success or a failure at most %(alpha)s of the time."
-    )
-    texts = [text % {"alpha": t.percent(result.plan.alpha, 0)}]
-    small = [arm for arm in result.arms if arm.permutation_p_value is not None]
-    for arm in small:
-        found = _("Short list: redrawing the test thousands of times gives p = %(p)s.")
-        texts.append(_of_arm(t, result, arm, found % {"p": t.p_value(arm.permutation_p_value)}))
-    tables = (Table(_("Readings of the effect so far"), columns, rows),) if rows else ()
-    if not rows:
-        texts.append(_("No reading yet."))
-    return Fold(_("The monthly readings"), paragraphs=tuple(texts), tables=tables)
-
-
-def foot(t: Tongue, result: CampaignResult) -> Foot:
-    """What the figures rest on and how to get them again."""
-    _ = t.gettext
-    source = result.provenance
-    facts = [
-        (_("Data until"), t.date(source.data_through)),
-        (_("First order"), t.date(source.first_order)),
-    ]
-    for what, name, digest, loaded, aside in source.loads:
-        text = t.ngettext(
-            "%(name)s: %(loaded)s rows read, %(aside)s row set aside, SHA-256 %(digest)s",
-            "%(name)s: %(loaded)s rows read, %(aside)s rows set aside, SHA-256 %(digest)s",
-            aside,
-        )
-        values = {
-            "name": name,
-            "loaded": t.number(loaded),
-            "aside": t.number(aside),
-            "digest": digest[:16],
-        }
-        facts.append((t.gettext(what), text % values))
-    facts += [
-        (_("Frozen plan"), f"SHA-256 {result.plan.digest}"),
-        (_("Versions"), f"loyalty_exp {source.version}, {source.engine}"),
-    ]
-    line = _("%(project)s · data until %(day)s · plan %(digest)s · loyalty_exp %(version)s") % {
-        "project": result.plan.project,
-        "day": t.date(source.data_through),
-        "digest": result.plan.digest[:12],
-        "version": source.version,
-    }
-    return Foot(tuple(facts), source.command, line)

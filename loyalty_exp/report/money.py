@@ -11,6 +11,7 @@ from loyalty_exp.report.parts import (
     estimate_cells,
     money_cell,
     notes_of,
+    of_arm,
     panel_title,
     titled_arms,
 )
@@ -51,7 +52,7 @@ def money_section(t: Tongue, result: CampaignResult) -> Section:
             charts.MoneyPanel(
                 panel_title(t, result, arm),
                 points,
-                _("extra margin %(money)s") % {"money": money_range(t, last.incremental_margin)},
+                _("margin %(money)s") % {"money": money_range(t, last.incremental_margin)},
                 _("cost %(money)s") % {"money": t.money(last.cost, step=1.0)},
                 arm.economics.payback_month,
                 _("paid back"),
@@ -74,7 +75,7 @@ def money_section(t: Tongue, result: CampaignResult) -> Section:
             "Extra margin earned since the start against cost, all treated customers, in "
             "%(currency)s"
         )
-        % {"currency": t.currency},
+        % {"currency": t.symbol},
         svg=charts.money(t, panels, said=alt % {"finding": finding}),
         caption=_(
             "Blue: the margin that would not have been earned without the campaign, added up "
@@ -133,22 +134,20 @@ def _cost_sentence(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:
         )
         parts.append(text % {"money": money_range(t, lost), "interval": interval(t, lost)})
     text = " ".join(parts)
-    if len(result.arms) > 1:
-        return _("“%(arm)s”: %(text)s") % {"arm": arm_name(t, arm.arm), "text": text}
-    return text
+    return of_arm(t, result, arm, text)
 
 
 def _money_table(t: Tongue, result: CampaignResult) -> Table:
     _ = t.gettext
     columns = [
         Column(_("Month"), numeric=False),
-        Column(_("Extra margin"), t.currency),
-        Column(_("From"), t.currency),
-        Column(_("To"), t.currency),
-        Column(_("Cost"), t.currency),
-        Column(_("Net result"), t.currency),
-        Column(_("From"), t.currency),
-        Column(_("To"), t.currency),
+        Column(_("Extra margin"), t.symbol),
+        Column(_("From"), t.symbol),
+        Column(_("To"), t.symbol),
+        Column(_("Cost"), t.symbol),
+        Column(_("Net result"), t.symbol),
+        Column(_("From"), t.symbol),
+        Column(_("To"), t.symbol),
         Column(_("State"), numeric=False),
     ]
     several = len(result.arms) > 1

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from loyalty_exp.measure.results import CheckStatus, VerdictKind
 from loyalty_exp.report import charts
 from loyalty_exp.report.campaign import arm_verdicts, campaign_file, explanation
-from loyalty_exp.report.evidence import foot
 from loyalty_exp.report.parts import money_cell
+from loyalty_exp.report.provenance import foot
 from loyalty_exp.report.views import (
     Cell,
     Column,
@@ -188,10 +188,10 @@ def lines_table(t: Tongue, lines: Sequence[Line]) -> Table:
     columns = (
         Column(_("Campaign"), numeric=False),
         Column(_("Verdict"), numeric=False),
-        Column(_("Net result"), t.currency),
-        Column(_("From"), t.currency),
-        Column(_("To"), t.currency),
-        Column(_("Cost"), t.currency),
+        Column(_("Net result"), t.symbol),
+        Column(_("From"), t.symbol),
+        Column(_("To"), t.symbol),
+        Column(_("Cost"), t.symbol),
         Column(_("Months closed")),
     )
     caption = _("Campaigns by net result, most money first")
@@ -253,7 +253,7 @@ def forest_figure(
             anchor="figure-campaigns",
             title=finding,
             subtitle=_("Net result of each campaign since its start, in %(currency)s")
-            % {"currency": t.currency},
+            % {"currency": t.symbol},
             svg=charts.forest(t, rows, number="$,.0f", said=f"{finding}. {said}"),
             caption=caption,
             table=table,

@@ -19,10 +19,13 @@ __all__ = [
     "estimate_cells",
     "headline_interval",
     "is_money",
+    "metric_phrase",
     "metric_text",
     "metric_unit",
     "money_cell",
+    "named",
     "notes_of",
+    "of_arm",
     "panel_title",
     "sentence",
     "titled_arms",
@@ -43,11 +46,20 @@ def metric_text(t: Tongue, metric: str, value: float | None, *, signed: bool = F
     return t.number(value, 4, signed=signed)
 
 
+def metric_phrase(t: Tongue, metric: str, value: float | None, *, signed: bool = True) -> str:
+    """A figure of a metric in a sentence, with its unit."""
+    if is_money(metric):
+        return t.money(value, signed=signed)
+    if metric == "active":
+        return t.percent(value, 2, signed=signed)
+    return metric_text(t, metric, value, signed=signed)
+
+
 def metric_unit(t: Tongue, metric: str) -> str:
     """The unit of a metric's figures in a table or on an axis."""
     _ = t.gettext
     if is_money(metric):
-        return t.currency
+        return t.symbol
     return _("% of customers") if metric == "active" else _("orders")
 
 
@@ -116,16 +128,23 @@ def effect_cells(t: Tongue, row: EffectRow) -> tuple[Cell, ...]:
     )
 
 
+def of_arm(t: Tongue, result: CampaignResult, arm: ArmResult, text: str) -> str:
+    """A sentence about an arm, with its name in front when there are several."""
+    return text if len(result.arms) == 1 else named(t, arm.arm, text)
+
+
+def named(t: Tongue, arm: str, text: str) -> str:
+    """A text after the name of its arm; what was its first word no longer begins a sentence."""
+    if len(text) > 1 and not text[1].isupper():
+        text = text[0].lower() + text[1:]
+    return t.gettext("“%(arm)s”: %(text)s") % {"arm": arm_name(t, arm), "text": text}
+
+
 def titled_arms(t: Tongue, findings: Sequence[tuple[ArmResult, str]]) -> str:
     """Findings of several arms as one title; said once where they agree."""
-    _ = t.gettext
     if len({finding for _arm, finding in findings}) == 1:
         return findings[0][1]
-    texts = [
-        _("“%(arm)s”: %(text)s") % {"arm": arm_name(t, arm.arm), "text": finding}
-        for arm, finding in findings
-    ]
-    return " · ".join(texts)
+    return " · ".join(named(t, arm.arm, finding) for arm, finding in findings)
 
 
 def panel_title(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:

@@ -8,11 +8,12 @@ from loyalty_exp.report import charts
 from loyalty_exp.report.parts import (
     cumulative,
     headline_interval,
+    metric_phrase,
     metric_text,
     metric_unit,
     money_cell,
     notes_of,
-    titled_arms,
+    of_arm,
 )
 from loyalty_exp.report.views import Cell, Column, Figure, Fold, Row, Section, Table
 from loyalty_exp.report.words import (
@@ -52,12 +53,9 @@ def segments_section(t: Tongue, result: CampaignResult) -> Section | None:
             return None
         text = _("The segments cannot be compared yet: too little data in each.")
         return Section("segments", title, paragraphs=(text,))
-    figures, paragraphs = [], []
+    figures, tests = [], []
     for arm in arms:
-        text = _difference_sentence(t, arm)
-        if len(arms) > 1:
-            text = _("“%(arm)s”: %(text)s") % {"arm": arm_name(t, arm.arm), "text": text}
-        paragraphs.append(text)
+        tests.append(of_arm(t, result, arm, _difference_sentence(t, arm)))
         figures.append(_segments_figure(t, result, arm))
     caption = _(
         "Segments are part of the plan only where the launch declared them; everything else "
@@ -66,25 +64,25 @@ def segments_section(t: Tongue, result: CampaignResult) -> Section | None:
     return Section(
         "segments",
         title,
-        paragraphs=tuple(paragraphs),
         figures=tuple(figures),
-        asides=(caption,),
+        asides=(*tests, caption),
     )
 
 
 def _difference_sentence(t: Tongue, arm: ArmResult) -> str:
-    """The test of difference between segments, in words, with its figures."""
+    """The test of difference between segments, with its figures."""
     _ = t.gettext
-    found = segments_finding(t, arm.heterogeneity)
     if arm.heterogeneity is None or arm.heterogeneity.p_value is None:
-        return f"{found}."
-    figures = _("Cochran's Q %(q)s on %(df)s degrees of freedom, p = %(p)s")
-    values = {
+        return _("The difference between segments cannot be tested here.")
+    text = _(
+        "Test of the difference between segments: Cochran's Q %(q)s on %(df)s degrees of freedom, "
+        "p = %(p)s."
+    )
+    return text % {
         "q": t.number(arm.heterogeneity.q, 1),
         "df": t.number(arm.heterogeneity.df),
         "p": t.p_value(arm.heterogeneity.p_value),
     }
-    return f"{found} ({figures % values})."
 
 
 def _segments_figure(t: Tongue, result: CampaignResult, arm: ArmResult) -> Figure:
@@ -95,12 +93,7 @@ def _segments_figure(t: Tongue, result: CampaignResult, arm: ArmResult) -> Figur
     drawn = [item for item in known if item in largest]
     rows = [_forest_row(t, metric, rank.segment, rank.effect) for rank, _row in drawn]
     finding = segments_finding(t, arm.heterogeneity)
-    if len(result.arms) > 1:
-        finding = (
-            titled_arms(t, [(arm, finding)])
-            if len(result.arms) == 1
-            else _("“%(arm)s”: %(text)s") % {"arm": arm_name(t, arm.arm), "text": finding}
-        )
+    finding = of_arm(t, result, arm, finding)
     said = "; ".join(f"{row.label} {row.text}" for row in rows[:6])
     caption = _(
         "Each line is a segment's effect per customer and its range; the dotted line is no "
@@ -142,10 +135,9 @@ def _sorted_by_money(
 def _forest_row(t: Tongue, metric: str, label: str, effect: Estimate) -> charts.ForestRow:
     text = t.gettext("not estimable")
     if effect.value is not None:
-        text = metric_text(t, metric, effect.value, signed=True)
+        text = metric_phrase(t, metric, effect.value)
         if effect.lower is not None and effect.upper is not None:
-            low = metric_text(t, metric, effect.lower, signed=True)
-            high = metric_text(t, metric, effect.upper, signed=True)
+            low, high = (metric_phrase(t, metric, value) for value in (effect.lower, effect.upper))
             text = f"{text} ({t.between(low, high)})"
     return charts.ForestRow(label.replace("_", " "), text, effect.value, effect.lower, effect.upper)
 
@@ -225,8 +217,7 @@ def _decomposition_figure(
 ) -> Figure:
     _ = t.gettext
     finding = decomposition_finding(t, decomposition)
-    if len(result.arms) > 1:
-        finding = _("“%(arm)s”: %(text)s") % {"arm": arm_name(t, arm.arm), "text": finding}
+    finding = of_arm(t, result, arm, finding)
     bars, start = [], 0.0
     for part in decomposition.components:
         end = start + (part.effect.value or 0.0)
@@ -241,7 +232,7 @@ def _decomposition_figure(
         anchor=f"figure-origin-{result.plan.arms.index(arm.arm)}",
         title=finding,
         subtitle=_("Parts of the effect on revenue per customer since the start, in %(currency)s")
-        % {"currency": t.currency},
+        % {"currency": t.symbol},
         svg=charts.waterfall(t, bars, number="$,.2~f", said=f"{finding}. {said}"),
         caption=_(
             "Each bar starts where the one above ended; together they make the last one, to the "
@@ -255,9 +246,9 @@ def _decomposition_table(t: Tongue, decomposition: Decomposition) -> Table:
     _ = t.gettext
     columns = (
         Column(_("Part"), numeric=False),
-        Column(_("Effect"), t.currency),
-        Column(_("From"), t.currency),
-        Column(_("To"), t.currency),
+        Column(_("Effect"), t.symbol),
+        Column(_("From"), t.symbol),
+        Column(_("To"), t.symbol),
         Column(_("Share"), _("% of the effect")),
     )
     total = decomposition.total or 0.0

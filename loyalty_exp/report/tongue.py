@@ -51,6 +51,14 @@ def _locale(language: str) -> Locale:
     return Locale.parse(_TERRITORIES[language])
 
 
+@cache
+def _symbol(language: str, currency: str) -> str:
+    from babel.numbers import get_currency_symbol  # noqa: PLC0415
+
+    symbol: str = get_currency_symbol(currency, locale=_locale(language))
+    return symbol
+
+
 def step_for(lower: float | None, upper: float | None) -> float:
     """The step that money is rounded to, in currency: what its interval can bear.
 
@@ -79,6 +87,8 @@ class Tongue:
         self.language = language
         self.currency = currency
         self.locale = _locale(language)
+        self.symbol = _symbol(language, currency)
+        """Sign of the currency, as a unit of tables and axes."""
         self._catalogue = _translations(language)
 
     def gettext(self, message: str) -> str:
@@ -179,7 +189,8 @@ class Tongue:
 
     def date(self, day: dt.date) -> str:
         """A day in full."""
-        return self._date_text(day, "d MMMM y")
+        text = self._date_text(day, "d MMMM y")
+        return f"1er{text[1:]}" if self.language == "fr" and day.day == 1 else text
 
     def _date_text(self, day: dt.date, pattern: str) -> str:
         from babel.dates import format_date  # noqa: PLC0415

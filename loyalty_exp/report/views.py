@@ -75,12 +75,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: its caption, columns and rows, and a note under it."""
+    """A table: its caption, columns and rows, and a note under it.
+
+    `caption_hidden` keeps a caption that repeats the title above it for screen readers only.
+    """
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     note: str = ""
+    caption_hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ def monthly_finding(t: Tongue, rows: Sequence[EffectRow]) -> str:
     gains = [r.month for r in closed if (r.simultaneous_ci_lower or 0) > 0]
     losses = [r.month for r in closed if (r.simultaneous_ci_upper or 0) < 0]
     if gains and losses:
-        return _("Clear gains in some months, clear losses in others")
+        return _("Gains beyond chance in some months, losses in others")
     clear, good = (gains, True) if gains else (losses, False)
     if not clear:
         positive = sum((row.effect_per_customer or 0) > 0 for row in closed)
@@ -217,12 +217,14 @@ def monthly_finding(t: Tongue, rows: Sequence[EffectRow]) -> str:
         return text % {"positive": positive, "n": len(closed)}
     if len(clear) > 3:
         text = (
-            _("A clear gain in %(clear)s of %(n)s months")
+            _("A gain beyond chance in %(clear)s of %(n)s months")
             if good
-            else _("A clear loss in %(clear)s of %(n)s months")
+            else _("A loss beyond chance in %(clear)s of %(n)s months")
         )
         return text % {"clear": len(clear), "n": len(closed)}
-    text = _("A clear gain in %(months)s") if good else _("A clear loss in %(months)s")
+    text = _("A gain beyond chance in %(months)s")
+    if not good:
+        text = _("A loss beyond chance in %(months)s")
     return text % {"months": t.listed([t.month(month) for month in clear])}
 
 

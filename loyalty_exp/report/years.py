@@ -183,10 +183,10 @@ def causes_section(t: Tongue, years: Mapping[str, Any]) -> Section:
     _ = t.gettext
     columns = (
         Column(_("Segment"), numeric=False),
-        Column(_("Caused by the campaigns"), t.currency),
-        Column(_("From"), t.currency),
-        Column(_("To"), t.currency),
-        Column(_("The market"), t.currency, hint=_("what would have happened anyway")),
+        Column(_("Caused by the campaigns"), t.symbol),
+        Column(_("From"), t.symbol),
+        Column(_("To"), t.symbol),
+        Column(_("The market"), t.symbol, hint=_("what would have happened anyway")),
     )
     causes = sorted(years["causes"], key=lambda c: (not c["known"], -abs(c["caused"] or 0.0)))
     rows = []
@@ -265,7 +265,7 @@ def _bridge_section(t: Tongue, years: Mapping[str, Any]) -> Section:
         anchor="figure-bridge",
         title=finding,
         subtitle=_("Revenue of the two years and what lies between, in %(currency)s")
-        % {"currency": t.currency},
+        % {"currency": t.symbol},
         svg=charts.waterfall(t, bars, number="$,.0f", said=f"{finding}. {said}", broken=True),
         caption=_(
             "Each bar starts where the one above ended; together they lead from one year to the "
@@ -282,8 +282,8 @@ def _bridge_table(
     _ = t.gettext
     columns = (
         Column(_("Segment"), numeric=False),
-        *(Column(_component(t, name), t.currency) for name in order),
-        Column(_("Change"), t.currency),
+        *(Column(_component(t, name), t.symbol) for name in order),
+        Column(_("Change"), t.symbol),
     )
     rows = []
     for segment in segments:
