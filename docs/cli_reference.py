@@ -14,7 +14,7 @@ TARGET = Path(__file__).with_name("cli.md")
 def reference() -> str:
     """The reference as Markdown: the help of every command, in the order of the flow."""
     parts = ["# Command line", "", "Made from the program's own help: `make docs`."]
-    root = click.Context(main, info_name="loyalty-exp")
+    root = main.make_context("loyalty-exp", [], resilient_parsing=True)
     contexts = [root]
     contexts += [
         click.Context(command, info_name=name, parent=root)

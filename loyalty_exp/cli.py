@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -38,7 +38,7 @@ class _Group(click.Group):
         return list(self.commands)
 
 
-class _Day(click.ParamType):
+class _Day(click.ParamType[dt.date]):
     """A date written YYYY-MM-DD."""
 
     name = "date"
@@ -107,7 +107,7 @@ def _print_json(rows: Any) -> None:
 @main.command()
 @click.argument("directory", default=".", type=click.Path(path_type=Path))
 @click.option("--lang", type=click.Choice(("fr", "en")), default="en", show_default=True)
-def init(directory: Path, lang: str) -> None:
+def init(directory: Path, lang: Literal["fr", "en"]) -> None:
     """Write a commented campaigns.toml, ready to edit.
 
     Example: loyalty-exp init my-shop --lang fr
@@ -224,7 +224,11 @@ def verify(ctx: click.Context, campaign: str | None) -> None:
 @main.command()
 @click.argument("campaign", required=False)
 @_format("json", "csv", "xlsx", "parquet")
-@click.option("--output", type=click.Path(path_type=Path), help="File for xlsx and parquet.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write; named after the campaign if absent (JSON is printed).",
+)
 @click.pass_context
 def measure(ctx: click.Context, campaign: str | None, form: str, output: Path | None) -> None:
     """Effects of a campaign, or of all: by closed month and cumulative.
@@ -236,16 +240,15 @@ def measure(ctx: click.Context, campaign: str | None, form: str, output: Path | 
     with _opened(ctx) as project:
         chosen = [campaign] if campaign else project.launched()
         results = [project.measure(name) for name in chosen]
-    rows = [row for result in results for row in result.to_dicts()]
     if form == "table":
         for result in results:
             effect_table(result)
-    elif form == "json":
-        _print_json(rows)
+    elif form == "json" and output is None:
+        _print_json([row for result in results for row in result.to_dicts()])
     else:
-        from loyalty_exp.report.exports import write_rows
+        from loyalty_exp.report.exports import export
 
-        write_rows(results, form, output)
+        click.echo(export(results, output or Path(f"{campaign or 'effects'}.{form}")))
 
 
 @main.command()

@@ -136,7 +136,7 @@ class Project:
             LaunchError: nobody is eligible, or the declaration changed since the launch.
         """
         campaign = self._campaign(campaign_id)
-        with self.store.write() as connection:
+        with self.store.write(repeatable=True) as connection:
             kept = _plans(connection, campaign_id)
             if kept and campaign.enrolment == "once":
                 if changed := changes(kept[0], campaign):
@@ -187,7 +187,7 @@ class Project:
         Raises:
             MeasureError: the campaign was not launched.
         """
-        with self.store.read() as connection:
+        with self.store.read(repeatable=True) as connection:
             plans = _plans(connection, campaign_id)
             if not plans:
                 raise MeasureError(

@@ -31,8 +31,16 @@ def load_table(reports: Sequence[LoadReport]) -> None:
     console = _console()
     console.print(table)
     for report in reports:
-        for reason, count in report.reasons:
-            console.print(f"  {report.source}: {count:,} set aside: {reason}", markup=False)
+        for why in report.reasons:
+            console.print(
+                f"  {report.source}: {why.rows:,} set aside, {why.field}: {why.reason} "
+                f"(first in line {why.first_line:,})",
+                markup=False,
+            )
+        for reason, count in report.ignored_reasons:
+            console.print(f"  {report.source}: {count:,} ignored: {reason}", markup=False)
+        for note in report.notes:
+            console.print(f"  {report.source}: {note}", markup=False)
 
 
 def segment_table(rows: Sequence[SegmentRow], currency: str) -> None:

@@ -32,10 +32,12 @@ class Capabilities:
     """One process at a time may write, and it shuts out readers (DuckDB's file lock)."""
     reads_files: bool
     """The engine itself reads CSV and Parquet."""
+    one_thread: str = ""
+    """Statement that makes the order of additions the same in every run; empty if there is none."""
 
 
 CAPABILITIES = {
-    "duckdb": Capabilities(single_writer=True, reads_files=True),
+    "duckdb": Capabilities(single_writer=True, reads_files=True, one_thread="SET threads = 1"),
     "postgresql": Capabilities(single_writer=False, reads_files=False),
 }
 
@@ -63,25 +65,35 @@ class Store:
             return sa.inspect(connection).has_table("launches")
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[sa.Connection]:
+    def read(self, *, repeatable: bool = False) -> Iterator[sa.Connection]:
         """A connection that cannot write.
+
+        Args:
+            repeatable: see `write`.
 
         Raises:
             StoreError: nothing was loaded yet, or another process holds the store.
         """
         if not self.exists():
             raise StoreError(f"{self.name}: nothing is loaded yet; run `loyalty-exp load` first")
-        with self._connect(read_only=True) as connection:
+        with self._connect(read_only=True, repeatable=repeatable) as connection:
             yield connection
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, *, repeatable: bool = False) -> Iterator[sa.Connection]:
         """One transaction: committed at the end, rolled back whole on any error.
+
+        Args:
+            repeatable: add numbers up in one order, so that a sum has the same last digit in
+                every run; on an engine that cannot promise it, in any order.
 
         Raises:
             StoreError: the store cannot be opened for writing.
         """
-        with self._connect(read_only=False) as connection, connection.begin():
+        with (
+            self._connect(read_only=False, repeatable=repeatable) as connection,
+            connection.begin(),
+        ):
             tables.metadata.create_all(connection)
             tables.customers_table().create(connection, checkfirst=True)
             yield connection
@@ -92,7 +104,7 @@ class Store:
         return self.path.name if self.path is not None else self.url.render_as_string()
 
     @contextlib.contextmanager
-    def _connect(self, *, read_only: bool) -> Iterator[sa.Connection]:
+    def _connect(self, *, read_only: bool, repeatable: bool = False) -> Iterator[sa.Connection]:
         options: dict[str, Any] = {}
         if self.capabilities.single_writer:
             options["connect_args"] = {"read_only": read_only}
@@ -101,6 +113,9 @@ class Store:
             engine = engine.execution_options(postgresql_readonly=True)
         try:
             with self._patiently(engine) as connection:
+                if repeatable and self.capabilities.one_thread:
+                    connection.exec_driver_sql(self.capabilities.one_thread)
+                    connection.rollback()
                 yield connection
         finally:
             engine.dispose()

