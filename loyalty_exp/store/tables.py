@@ -1,7 +1,7 @@
 """The tables of the store, one database. Says what is kept; holds no query.
 
-Facts (`loads`, `rejects`, `launches`, `assignments`, `exposures`, `costs`, `published`) are
-appended, never updated. A calendar month is stored as its index, year x 12 + month, so that
+Facts (`loads`, `rejects`, `launches`, `assignments`, `exposures`, `costs`, `published`, `journal`)
+are appended, never updated; only `forget` replaces a person's id in them. A calendar month is stored as its index, year x 12 + month, so that
 differences are numbers of months.
 """
 
@@ -18,7 +18,11 @@ __all__ = [
     "costs",
     "customer_month",
     "customers_table",
+    "erased_rosters",
+    "erasures",
     "exposures",
+    "journal",
+    "keys",
     "launches",
     "loads",
     "memberships",
@@ -160,6 +164,40 @@ rejects = sa.Table(
     sa.Column("line", sa.BigInteger, nullable=False),
     sa.Column("field", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
+)
+
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("tombstone", sa.Text, nullable=False, comment="what stands in for a person's id"),
+    sa.Column("erased_at", sa.DateTime, nullable=False, comment="UTC"),
+)
+
+erased_rosters = sa.Table(
+    "erased_rosters",
+    metadata,
+    sa.Column("campaign", sa.Text, nullable=False),
+    sa.Column("wave", sa.Integer, nullable=False),
+    sa.Column("gap", sa.Text, nullable=False, comment="frozen roster sum less the one now"),
+    comment="One row a wave that lost an id; added up, so that no row's own digest is kept",
+)
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False, comment="256 random bits, hexadecimal"),
+)
+
+journal = sa.Table(
+    "journal",
+    metadata,
+    sa.Column("at", sa.DateTime, nullable=False, comment="UTC"),
+    sa.Column("actor", sa.Text, nullable=False, comment="keyed digest of the account's name"),
+    sa.Column("command", sa.Text, nullable=False),
+    sa.Column("arguments", sa.Text, nullable=False, comment="JSON, no person and no path"),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False, comment="done, or the class of the error"),
 )
 
 _ATTRIBUTE_TYPES: dict[str, type[sa.types.TypeEngine[Any]]] = {

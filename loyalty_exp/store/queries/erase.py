@@ -1,0 +1,124 @@
+"""Statements that find a person, and put a tombstone in its place. Runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from loyalty_exp.store import tables
+from loyalty_exp.store.queries.parse import literal
+
+__all__ = [
+    "HOLDERS",
+    "PREFIX",
+    "count_rows",
+    "gap_of",
+    "kept_key",
+    "lone_units",
+    "renamed",
+    "renamed_units",
+    "rows_of",
+    "suppressed",
+    "tombstones",
+    "waves_of",
+]
+
+PREFIX = "forgotten-"
+"""How every tombstone begins."""
+
+HOLDERS = (
+    tables.orders,
+    tables.customer_month,
+    tables.memberships,
+    tables.assignments,
+    tables.exposures,
+)
+"""Tables that keep their rows under the tombstone; the customers table loses its row."""
+
+
+def kept_key(name: str) -> sa.Select[Any]:
+    """The secret kept under a name."""
+    return sa.select(tables.keys.c.secret).where(tables.keys.c.name == name)
+
+
+def tombstones() -> sa.Select[Any]:
+    """One column of tombstones."""
+    return sa.select(tables.erasures.c.tombstone)
+
+
+def rows_of(table: sa.Table, customer: str) -> sa.Select[Any]:
+    """Every row a table holds of a customer."""
+    order = [column for column in table.c if column.name in {"ordered_at", "at", "as_of", "month"}]
+    return sa.select(table).where(table.c.customer == customer).order_by(*order)
+
+
+def renamed(table: sa.Table, customer: str, tombstone: str) -> sa.Update:
+    """The tombstone in the place of the customer."""
+    return table.update().where(table.c.customer == customer).values(customer=tombstone)
+
+
+def waves_of(customer: str) -> sa.Select[Any]:
+    """(campaign, wave) in whose roster a customer is."""
+    columns = tables.assignments.c
+    return (
+        sa.select(columns.campaign, columns.wave)
+        .where(columns.customer == customer)
+        .distinct()
+        .order_by(columns.campaign, columns.wave)
+    )
+
+
+def lone_units(tombstone: str) -> sa.Select[Any]:
+    """Units of a tombstone's rows with no customer left who is not forgotten."""
+    columns = tables.assignments.c
+    mine = sa.select(columns.unit).where(columns.customer == tombstone)
+    alive = sa.select(columns.unit).where(columns.customer.not_in(tombstones()))
+    return (
+        sa.select(columns.unit)
+        .where(
+            columns.unit.in_(mine),
+            columns.unit.not_in(alive),
+            columns.unit.not_in(tombstones()),
+        )
+        .distinct()
+    )
+
+
+def renamed_units(units: Sequence[str], tombstone: str) -> sa.Update:
+    """The tombstone in the place of units that are no more than forgotten customers."""
+    table = tables.assignments
+    return table.update().where(table.c.unit.in_(units)).values(unit=tombstone)
+
+
+def gap_of(campaign: str, wave: int) -> sa.Select[Any]:
+    """What forgetting took from the checksum of a wave's roster, as text."""
+    table = tables.erased_rosters
+    return sa.select(table.c.gap).where(table.c.campaign == campaign, table.c.wave == wave)
+
+
+def suppressed(key: str, listed: Sequence[str], rows: Path, *, drop: bool) -> str:
+    """DuckDB's text: staged rows with the tombstones put in, or without those rows.
+
+    Args:
+        key: the store's key.
+        listed: tombstones of everybody forgotten.
+        rows: Parquet file with a column `customer`.
+        drop: leave the rows out.
+    """
+    once = f"sha256(concat({literal(key)}, ':', customer))"
+    twice = f"sha256(concat({literal(key)}, ':', {once}))"
+    stone = f"concat({literal(PREFIX)}, substr({twice}, 1, 32))"
+    gone = f"{stone} IN ({', '.join(map(literal, listed))})"
+    read = f"read_parquet({literal(str(rows))})"
+    if drop:
+        return f"SELECT * FROM {read} WHERE NOT coalesce({gone}, FALSE)"
+    put = f"CASE WHEN {gone} THEN {stone} ELSE customer END"
+    return f"SELECT * REPLACE ({put} AS customer) FROM {read}"
+
+
+def count_rows(rows: Path) -> str:
+    """DuckDB's text: how many rows a Parquet file holds."""
+    return f"SELECT count(*) FROM read_parquet({literal(str(rows))})"
