@@ -1,0 +1,101 @@
+"""Contact priorities: order, holdouts, consent, words; values by hand from given parameters."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from loyalty_exp.segment.lifetime import LifetimeFit
+from loyalty_exp.segment.priorities import contact_priorities
+from loyalty_exp.stats.lifetimes import PurchaseModel, SpendModel
+from loyalty_exp.store.tables import assignments, metadata, orders
+
+AS_OF = dt.date(2020, 12, 31)
+NAN4, NAN3 = (float("nan"),) * 4, (float("nan"),) * 3
+FIT = LifetimeFit(
+    AS_OF,
+    PurchaseModel(1.0, 30.0, 1.0, 2.0, NAN4, 0.0, 9, ()),
+    SpendModel(2.0, 3.0, 50.0, NAN3, 0.0, 9, ()),
+    (),
+)
+
+
+@pytest.fixture
+def connection() -> Iterator[sa.Connection]:
+    """Ten orders of 100 every 10 days, then silence of 60 (late), 10 (punctual) or 60 (others)."""
+    engine = sa.create_engine("duckdb:///:memory:")
+    with engine.connect() as connection:
+        metadata.create_all(connection)
+        for customer, silence, amount in (
+            ("late", 60, 100.0), ("small", 60, 1.0), ("punctual", 10, 100.0), ("held", 60, 900.0),
+            ("universal", 60, 900.0), ("treated", 60, 90.0),
+        ):  # fmt: skip
+            for place in range(10):
+                add(connection, customer, silence + 10 * place, amount)
+        add(connection, "once", 60, 900.0)
+        for campaign, customer, arm in (
+            ("spring", "held", "holdout"), ("spring", "treated", "call"),
+            ("universal_holdout", "universal", "holdout"),
+        ):  # fmt: skip
+            connection.execute(
+                assignments.insert().values(
+                    campaign=campaign, wave=1, unit=customer, customer=customer, segment="s",
+                    stratum="s", arm=arm,
+                )
+            )  # fmt: skip
+        yield connection
+    engine.dispose()
+
+
+def add(connection: sa.Connection, customer: str, days_ago: int, amount: float) -> None:
+    at = dt.datetime.combine(AS_OF, dt.time(12)) - dt.timedelta(days=days_ago)
+    connection.execute(
+        orders.insert().values(
+            order_id=f"{customer}{days_ago}", customer=customer, ordered_at=at, month=0,
+            revenue=amount, margin=amount, load_id="x",
+        )
+    )  # fmt: skip
+
+
+def test_order_values_and_absences(connection: sa.Connection) -> None:
+    """Late: x = 9, span 90, age 150. Odds of having left 1/(2 + 9 - 1) (180/120)^10 = 5.7665."""
+    found = contact_priorities(connection, FIT, "EUR")
+    assert [row.customer for row in found] == ["late", "treated", "punctual", "small"]
+    assert [row.rank for row in found] == [1, 2, 3, 4]
+    late = found[0]
+    assert late.chance_of_leaving == pytest.approx(5.7665039 / 6.7665039, rel=1e-6)
+    assert late.expected_margin == pytest.approx(365 * 10 / 180 * 2 * (50 + 1000) / 22)
+    assert late.value_at_risk == pytest.approx(late.expected_margin * late.chance_of_leaving)
+    assert (late.recency_days, late.median_gap_days) == (60, 10.0)
+
+
+def test_reasons_in_both_languages(connection: sa.Connection) -> None:
+    late, _, punctual, _ = contact_priorities(connection, FIT, "EUR")
+    assert late.reason_en == (
+        "Usually orders every 10 days and has been silent for 60, 6 times as long. Chance of "
+        "having left: 85%. Worth about €1,936 of margin a year."
+    )
+    french = late.reason_fr.replace("\N{NARROW NO-BREAK SPACE}", " ").replace("\xa0", " ")
+    assert french == (
+        "Commande d'habitude tous les 10 jours et se tait depuis 60 jours, soit 6 fois plus. "
+        "Risque de départ : 85 %. Vaut environ 1 936 € de marge par an."
+    )
+    assert "within its rhythm (10 days of 10)" in punctual.reason_en
+
+
+def test_only_those_who_may_be_contacted(connection: sa.Connection) -> None:
+    some = sa.select(orders.c.customer).where(orders.c.customer.in_(["small", "held", "once"]))
+    found = contact_priorities(connection, FIT, "EUR", within=some)
+    assert [row.customer for row in found] == ["small"]
+    assert len(contact_priorities(connection, FIT, "EUR", limit=2)) == 2
+
+
+def test_what_cannot_be_ranked_is_refused(connection: sa.Connection) -> None:
+    poor = LifetimeFit(AS_OF, FIT.purchases, None, ())
+    with pytest.raises(ValueError, match="no spend model"):
+        contact_priorities(connection, poor, "EUR")
+    with pytest.raises(ValueError, match="at least one"):
+        contact_priorities(connection, FIT, "EUR", limit=0)
