@@ -1,0 +1,113 @@
+"""Counts and sums behind the checks of a campaign, by stratum and arm: never a customer's row.
+
+Builds statements only, but for `history_rows`, which is for a few hundred units.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+
+from loyalty_exp.store.tables import assignments, customer_month, customers_table, orders
+
+__all__ = ["buyers", "first_month", "histories", "history_rows", "present_units"]
+
+
+def present_units(campaign: str, wave: int) -> sa.Select[Any]:
+    """(stratum, arm, units) of a wave's units that still have a customer in the store.
+
+    A customer is there with attributes or with orders: many never had the one or the other.
+    """
+    known = sa.union(
+        sa.select(customers_table().c.customer), sa.select(customer_month.c.customer)
+    ).subquery("known")
+    return (
+        sa.select(
+            assignments.c.stratum,
+            assignments.c.arm,
+            sa.func.count(sa.distinct(assignments.c.unit)).label("units"),
+        )
+        .join_from(assignments, known, assignments.c.customer == known.c.customer)
+        .where(assignments.c.campaign == campaign, assignments.c.wave == wave)
+        .group_by(assignments.c.stratum, assignments.c.arm)
+    )
+
+
+def histories(campaign: str, wave: int, first: int, start: int) -> sa.Select[Any]:
+    """Pre-period of a wave by stratum and arm.
+
+    Args:
+        campaign: the campaign.
+        wave: the wave.
+        first: first month of the pre-period, as an index.
+        start: the month after its last.
+
+    Returns:
+        A statement with a row a stratum and arm: units; mean and population variance of
+        sign(x) ln(1 + |x|), x the pre-period revenue of a unit; units without any order.
+    """
+    units = _histories(campaign, wave, first, start).subquery("units")
+    size = sa.func.ln(1 + sa.func.abs(units.c.revenue))
+    value = sa.case((units.c.revenue < 0, -size), else_=size)
+    return (
+        sa.select(
+            units.c.stratum,
+            units.c.arm,
+            sa.func.count().label("units"),
+            sa.func.avg(value).label("mean"),
+            sa.func.var_pop(value).label("variance"),
+            sa.func.sum(sa.case((units.c.orders > 0, 0), else_=1)).label("without"),
+        )
+        .group_by(units.c.stratum, units.c.arm)
+        .order_by(units.c.stratum, units.c.arm)
+    )
+
+
+def history_rows(campaign: str, wave: int, first: int, start: int) -> sa.Select[Any]:
+    """(unit, stratum, arm, revenue, orders) of the pre-period, a row a unit; see `histories`."""
+    statement = _histories(campaign, wave, first, start)
+    return statement.order_by(assignments.c.unit)
+
+
+def buyers(campaign: str, wave: int, start: dt.date, last: int) -> sa.Select[Any]:
+    """(arm, units) of a wave with an order from the start date to the end of month `last`."""
+    bought = (
+        sa.select(orders.c.customer)
+        .where(orders.c.ordered_at >= start, orders.c.month <= last, orders.c.revenue >= 0)
+        .distinct()
+        .subquery("bought")
+    )
+    return (
+        sa.select(assignments.c.arm, sa.func.count(sa.distinct(assignments.c.unit)).label("units"))
+        .join_from(assignments, bought, assignments.c.customer == bought.c.customer)
+        .where(assignments.c.campaign == campaign, assignments.c.wave == wave)
+        .group_by(assignments.c.arm)
+    )
+
+
+def first_month() -> sa.Select[Any]:
+    """Index of the first month with an order in the store."""
+    return sa.select(sa.func.min(customer_month.c.month))
+
+
+def _histories(campaign: str, wave: int, first: int, start: int) -> sa.Select[Any]:
+    """One row a unit of the wave: unit, stratum, arm, revenue and orders of the pre-period."""
+    keys = (assignments.c.unit, assignments.c.stratum, assignments.c.arm)
+    spent = sa.and_(
+        assignments.c.customer == customer_month.c.customer,
+        customer_month.c.month >= first,
+        customer_month.c.month < start,
+    )
+    revenue = sa.func.coalesce(sa.func.sum(customer_month.c.revenue), 0)
+    return (
+        sa.select(
+            *keys,
+            sa.cast(revenue, sa.Double).label("revenue"),
+            sa.func.coalesce(sa.func.sum(customer_month.c.orders), 0).label("orders"),
+        )
+        .select_from(assignments.outerjoin(customer_month, spent))
+        .where(assignments.c.campaign == campaign, assignments.c.wave == wave)
+        .group_by(*keys)
+    )
