@@ -180,6 +180,32 @@ def segments(ctx: click.Context, as_of: dt.date | None, form: str) -> None:
 
 @main.command()
 @click.argument("campaign")
+@click.option(
+    "--draws",
+    type=click.IntRange(0, 100_000),
+    default=1_000,
+    show_default=True,
+    help="How many times the campaign is replayed on the company's past.",
+)
+@_format("json")
+@click.pass_context
+def plan(ctx: click.Context, campaign: str, draws: int, form: str) -> None:
+    """Say before the launch whom it reaches, what it costs, and what can be known.
+
+    Example: loyalty-exp plan winback-2026
+    """
+    from loyalty_exp.terminal import plan_json, plan_table
+
+    with _opened(ctx) as project:
+        found = project.plan(campaign, draws)
+    if form == "json":
+        _print_json(plan_json(found))
+    else:
+        plan_table(found)
+
+
+@main.command()
+@click.argument("campaign")
 @click.option("--on", type=_Day(), help="First day of a new wave of a rolling campaign.")
 @click.pass_context
 def launch(ctx: click.Context, campaign: str, on: dt.date | None) -> None:
@@ -252,16 +278,52 @@ def measure(ctx: click.Context, campaign: str | None, form: str, output: Path | 
 
 
 @main.command()
+@click.option(
+    "--year1", nargs=2, type=_Day(), metavar="FIRST LAST", help="Days of year 1, both included."
+)
+@click.option(
+    "--year2", nargs=2, type=_Day(), metavar="FIRST LAST", help="Days of year 2, both included."
+)
+@_format("json")
+@click.pass_context
+def compare(
+    ctx: click.Context,
+    year1: tuple[dt.date, dt.date] | None,
+    year2: tuple[dt.date, dt.date] | None,
+    form: str,
+) -> None:
+    """Segments of year 2 against year 1: the last two fiscal years, or any two equal windows.
+
+    Example: loyalty-exp compare --year2 2025-12-01 2026-11-30
+    """
+    from loyalty_exp.compare.windows import Window
+    from loyalty_exp.terminal import comparison_table
+
+    with _opened(ctx) as project:
+        windows = [Window(*days) if days else None for days in (year1, year2)]
+        found = project.compare(*windows)
+    if form == "json":
+        _print_json(found.to_dict())
+    else:
+        comparison_table(found, project.declaration.project.currency)
+
+
+@main.command()
 @click.option("--to", "directory", type=click.Path(path_type=Path), help="Folder of the pages.")
 @click.option("--lang", type=click.Choice(("fr", "en")), help="Language; the project's if absent.")
+@click.option(
+    "--single-file", "bundle", type=click.Path(path_type=Path), help="One file to mail, here."
+)
 @click.pass_context
-def report(ctx: click.Context, directory: Path | None, lang: str | None) -> None:
-    """Write the HTML pages: index, ROI summary, one page a campaign.
+def report(
+    ctx: click.Context, directory: Path | None, lang: str | None, bundle: Path | None
+) -> None:
+    """Write the HTML pages: index, ROI summary, one page a campaign, year over year.
 
     Example: loyalty-exp report --lang fr
     """
     with _opened(ctx) as project:
-        paths = project.report(directory, lang)
+        paths = project.report(directory, lang, bundle)
     click.echo(f"{len(paths)} pages; open {paths[0]}")
 
 

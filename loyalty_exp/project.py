@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from loyalty_exp.compare.causes import MeasuredEffect
+from loyalty_exp.compare.windows import Window, last_year
+from loyalty_exp.compare.years import Comparison, compare
 from loyalty_exp.declare.features import FEATURES
 from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.declare.models import Campaign, Declaration
@@ -29,10 +33,13 @@ from loyalty_exp.design.draw import (
     verify_wave,
 )
 from loyalty_exp.design.lists import write_lists
+from loyalty_exp.design.power import DRAWS, CampaignPlanReport, plan_campaign
 from loyalty_exp.errors import LaunchError, MeasureError
 from loyalty_exp.measure.campaign import measure_campaign
+from loyalty_exp.measure.effects import CUMULATIVE
+from loyalty_exp.measure.programme import programme
 from loyalty_exp.measure.results import CampaignResult, Provenance
-from loyalty_exp.report.render import site
+from loyalty_exp.report.render import single_file, site
 from loyalty_exp.segment.features import customer_features
 from loyalty_exp.segment.membership import (
     SegmentRow,
@@ -45,6 +52,7 @@ from loyalty_exp.segment.membership import (
 from loyalty_exp.store.engines import open_store
 from loyalty_exp.store.load import LoadReport, load
 from loyalty_exp.store.queries import registry
+from loyalty_exp.store.queries.draw import UNIVERSAL
 from loyalty_exp.store.tables import customers_table, memberships
 
 __all__ = ["Launched", "Project", "open_project"]
@@ -124,6 +132,33 @@ class Project:
                 members = self._members(connection, name, day)
                 rows.append(declared_size(connection, day, name, members))
         return rows
+
+    def plan(self, campaign_id: str, draws: int = DRAWS) -> CampaignPlanReport:
+        """Say before its launch whom a campaign reaches, what it costs and what can be known.
+
+        Args:
+            campaign_id: id of the campaign.
+            draws: how many times it is replayed on the company's past; 0 for none.
+
+        Raises:
+            LaunchError: no such campaign, or an attribute it names is not in the data.
+        """
+        campaign = self._campaign(campaign_id)
+        with self.store.scratch() as connection:
+            self._progress(f"planning {campaign_id}: replaying the past")
+            return plan_campaign(
+                connection,
+                campaign_id,
+                campaign,
+                project=self.declaration.project,
+                universal=self.declaration.universal_holdout,
+                launched=launched_plans(connection),
+                features=customer_features,
+                members=lambda name, day: self._members(connection, name, day),
+                data_through=self._data_through(connection),
+                campaigns={**self.declaration.campaigns, campaign_id: campaign},
+                draws=draws,
+            )
 
     def launch(self, campaign_id: str, on: dt.date | None = None) -> Launched:
         """Draw a campaign, freeze its plan and write its lists; once only.
@@ -208,21 +243,73 @@ class Project:
         with self.store.read() as connection:
             return sorted({plan.campaign for plan in launched_plans(connection)})
 
-    def report(self, directory: Path | None = None, language: str | None = None) -> list[Path]:
+    def compare(self, year1: Window | None = None, year2: Window | None = None) -> Comparison:
+        """Segments of year 2 against year 1, with what the campaigns caused where it is known.
+
+        Args:
+            year1: first window; the fiscal year before year 2 if None.
+            year2: second window; the last fiscal year the data hold whole if None.
+
+        Raises:
+            MeasureError: the windows are not alike, or reach into time without data.
+        """
+        results = [self.measure(campaign_id) for campaign_id in self.launched()]
+        return self._compare(year1, year2, results)
+
+    def _compare(
+        self, year1: Window | None, year2: Window | None, results: Sequence[CampaignResult]
+    ) -> Comparison:
+        """The comparison, with campaigns measured already."""
+        with self.store.read(repeatable=True) as connection:
+            first_month = self.declaration.project.fiscal_year_start
+            later = year2 or last_year(self._data_through(connection), first_month)
+            earlier = year1 or later.year_before()
+            self._progress(f"comparing {later.start:%Y} with {earlier.start:%Y}")
+            rules = self.declaration.segments.rules
+            return compare(
+                connection,
+                (earlier.start, earlier.end),
+                (later.start, later.end),
+                scheme=self.declaration.segments.scheme,
+                declared={name: partial(self._members, connection, name) for name in rules},
+                effects=_effects_within(results, earlier, later),
+            )
+
+    def report(
+        self,
+        directory: Path | None = None,
+        language: str | None = None,
+        bundle: Path | None = None,
+    ) -> list[Path]:
         """Write the HTML site of every launched campaign; its index comes first.
 
         Args:
             directory: where; `reports` beside the declaration if None.
             language: fr or en; the project's if None.
+            bundle: write one file to mail, here, instead of a folder.
         """
-        results = [self.measure(campaign_id) for campaign_id in self.launched()]
-        return site(
-            results,
-            directory or self.base / "reports",
-            language=language or self.declaration.project.locale,
-            project=self.declaration.project.name,
-            progress=self._progress,
-        )
+        everything = {name: self.measure(name) for name in self.launched()}
+        universal = everything.pop(UNIVERSAL, None)
+        results = list(everything.values())
+        given: dict[str, Any] = {
+            "language": language or self.declaration.project.locale,
+            "project": self.declaration.project.name,
+            "universal": universal,
+            "programme": programme(universal, results) if universal else None,
+            "years": self._years([*everything.values(), *([universal] if universal else [])]),
+        }
+        if bundle is not None:
+            return [single_file(results, bundle, **given)]
+        folder = directory or self.base / "reports"
+        return site(results, folder, **given, progress=self._progress)
+
+    def _years(self, results: Sequence[CampaignResult]) -> dict[str, Any] | None:
+        """The year-over-year comparison for the pages; None without two whole years of data."""
+        try:
+            return self._compare(None, None, results).to_dict()
+        except MeasureError as reason:
+            self._progress(f"no year-over-year page: {reason}")
+            return None
 
     def _campaign(self, campaign_id: str) -> Campaign:
         campaigns = self.declaration.campaigns
@@ -289,6 +376,36 @@ class Project:
 def _plans(connection: sa.Connection, campaign_id: str) -> list[FrozenPlan]:
     rows = connection.execute(registry.wave_plans(campaign_id))
     return [FrozenPlan.from_json(row.plan) for row in rows]
+
+
+def _effects_within(
+    results: Sequence[CampaignResult], year1: Window, year2: Window
+) -> list[MeasuredEffect]:
+    """Effects on segments as they stood at the end of year 1, measured within year 2 only."""
+    found: list[MeasuredEffect] = []
+    for result in results:
+        plan = result.plan
+        inside = (
+            plan.as_of == year1.end
+            and plan.start >= year2.start
+            and result.closed_through is not None
+            and result.closed_through <= f"{year2.end:%Y-%m}"
+        )
+        alone = next(iter(plan.segments)) if len(plan.segments) == 1 else None
+        for row in result.rows if inside else ():
+            if (row.metric, row.month, row.wave, row.against) != (
+                "revenue",
+                CUMULATIVE,
+                "all",
+                plan.holdout,
+            ):
+                continue
+            segment = alone if row.segment == "all" else row.segment
+            limits = (row.total_effect, row.total_ci_lower, row.total_ci_upper)
+            known = [limit for limit in limits if limit is not None]
+            if segment is not None and len(known) == len(limits):
+                found.append(MeasuredEffect(segment, plan.campaign, *known))
+    return found
 
 
 def _version() -> str:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from loyalty_exp.compare.years import Comparison
+    from loyalty_exp.design.forecast import ArmForecast, CampaignPlanReport
     from loyalty_exp.measure.results import CampaignResult, EffectRow
     from loyalty_exp.segment.membership import SegmentRow
     from loyalty_exp.store.load import LoadReport
 
-__all__ = ["effect_table", "load_table", "segment_table"]
+__all__ = [
+    "comparison_table",
+    "effect_table",
+    "load_table",
+    "plan_json",
+    "plan_table",
+    "segment_table",
+]
 
 
 def load_table(reports: Sequence[LoadReport]) -> None:
@@ -92,6 +104,136 @@ def effect_table(result: CampaignResult) -> None:
         "A month in grey is still open."
     )
     for note in sorted({row.notes for row in rows if row.notes}):
+        console.print(f"Note: {note}", markup=False)
+
+
+def plan_table(report: CampaignPlanReport) -> None:
+    """Print a plan: funnel, cost, what can be known of each arm, calendar, sentences."""
+    console = _console()
+    console.print(f"\n{report.name} ({report.campaign})", style="bold", markup=False)
+    console.print(
+        f"{report.start} to {report.measure_until}, {report.months} whole months, "
+        f"{report.metric} per {report.unit}; audience of {report.as_of}"
+    )
+    funnel = Table("step", report.unit, box=None)
+    funnel.columns[1].justify = "right"
+    for step, units in report.flow:
+        funnel.add_row(step, f"{units:,}")
+    console.print(funnel)
+    costs = report.costs
+    budget = "none declared" if costs.budget is None else f"{costs.budget:,.0f}"
+    console.print(
+        f"Cost ({report.currency}): fixed {costs.fixed:,.0f} + contacts {costs.contacts:,.0f} = "
+        f"{costs.total:,.0f}; redemptions at most {costs.redemptions_at_most:,.0f}; budget {budget}"
+    )
+    if report.arms:
+        console.print(_known_table(report))
+    for sentence in report.sentences:
+        console.print(sentence.text, markup=False)
+    for warning in report.warnings:
+        console.print(f"Warning: {warning.text}", markup=False, style="yellow")
+    for note in (*report.notes, *([report.advice_reason] if report.advice_reason else [])):
+        console.print(f"Note: {note}", markup=False, style="dim")
+    if len(report.calendar) > 1:
+        console.print(_calendar_table(report))
+
+
+def plan_json(report: CampaignPlanReport) -> dict[str, Any]:
+    """A plan as JSON types: what is not a finite number is null."""
+    plain = _plain(asdict(report))
+    assert isinstance(plain, dict)  # noqa: S101
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _known_table(report: CampaignPlanReport) -> Table:
+    """What each arm costs and can teach, formula and replay side by side."""
+    names = (
+        "arm", "units", "holdout", "break-even", "", "detectable: formula", "replay",
+        "false alarms", "coverage",
+    )  # fmt: skip
+    table = Table(*names, box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for arm in report.arms:
+        table.add_row(*_known_cells(arm))
+    return table
+
+
+def _known_cells(arm: ArmForecast) -> tuple[str, ...]:
+    replayed = ("not replayed", "", "")
+    if arm.replay is not None:
+        largest = f"over {arm.replay.effects[-1]:.0%}"
+        replayed = (
+            largest if arm.replay.mde_today is None else f"{arm.replay.mde_today:.1%}",
+            f"{arm.replay.false_alarm_rate:.1%} of {arm.replay.draws:,}",
+            f"{arm.replay.coverage[0]:.1%}",
+        )
+    even, relative, mde = arm.break_even, arm.break_even_relative, arm.mde_relative
+    return (
+        arm.arm,
+        f"{arm.units:,}",
+        f"{arm.holdout:,}",
+        "not known" if even is None else f"{even:,.2f}",
+        "" if relative is None else f"{relative:.1%}",
+        "not known" if mde is None else f"{mde:.1%}",
+        *replayed,
+    )
+
+
+def _calendar_table(report: CampaignPlanReport) -> Table:
+    table = Table("campaign", "from", "to", "measured until", "priority", "segments", box=None)
+    for entry in report.calendar:
+        name = f"{entry.campaign} (launched)" if entry.launched else entry.campaign
+        table.add_row(
+            name,
+            str(entry.start),
+            str(entry.end),
+            str(entry.measure_until),
+            str(entry.priority),
+            ", ".join(entry.segments),
+            style="bold" if entry.campaign == report.campaign else None,
+        )
+    return table
+
+
+def comparison_table(found: Comparison, currency: str) -> None:
+    """Print year 2 against year 1: totals, the bridge of revenue, what was caused."""
+    console = _console()
+    words = [f"{w.start} to {w.end}" for w in (found.year1, found.year2)]
+    console.print(f"{words[1]} against {words[0]}, {currency}", style="bold")
+    totals = Table("", *words, "change", box=None)
+    for name in ("revenue", "margin", "customers", "orders"):
+        one, two = getattr(found.totals, name)
+        totals.add_row(name, f"{one:,.2f}", f"{two:,.2f}", f"{two - one:+,.2f}")
+    console.print(totals)
+    steps = ("lost", "new", "reactivated", "frequency", "basket")
+    amounts = {(row.segment, row.component): row.amount for row in found.bridge}
+    bridge = Table("bridge by segment of year 1", *steps, "caused by campaigns", box=None)
+    for table in (totals, bridge):
+        for column in table.columns[1:]:
+            column.justify = "right"
+    for row in found.causes:
+        parts = [f"{amounts.get((row.segment, step), 0.0):+,.0f}" for step in steps]
+        caused = "not known"
+        if row.caused is not None:
+            caused = (
+                f"{row.caused:+,.0f} ({row.caused_ci_lower:+,.0f} to {row.caused_ci_upper:+,.0f})"
+            )
+        bridge.add_row(row.segment, *parts, caused)
+    console.print(bridge)
+    for note in found.notes:
         console.print(f"Note: {note}", markup=False)
 
 

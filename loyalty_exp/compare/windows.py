@@ -13,19 +13,38 @@ from loyalty_exp.declare.frozen import month_label, month_of
 from loyalty_exp.errors import MeasureError
 from loyalty_exp.store.queries.compare import Window
 
-__all__ = ["QUIET_DAYS", "Window", "check_windows"]
+__all__ = ["QUIET_DAYS", "Window", "check_windows", "last_year"]
 
 QUIET_DAYS = 3
 """Days without orders that any business may have at the edge of a window."""
 
 
-def check_windows(year1: Window, year2: Window, days: Sequence[dt.date]) -> tuple[str, ...]:
+def last_year(data_through: dt.date, first_month: int) -> Window:
+    """The last fiscal year that the data hold whole.
+
+    Args:
+        data_through: last day of data.
+        first_month: month the fiscal year starts with, 1 to 12.
+    """
+    after = dt.date(data_through.year, first_month, 1)
+    if after > data_through + dt.timedelta(days=1):
+        after = after.replace(year=after.year - 1)
+    return Window(after.replace(year=after.year - 1), after - dt.timedelta(days=1))
+
+
+def check_windows(
+    year1: Window,
+    year2: Window,
+    days: Sequence[dt.date],
+    known_until: dt.date | None = None,
+) -> tuple[str, ...]:
     """What the reader must know about the windows.
 
     Args:
         year1: first window.
         year2: second window.
         days: all days on which the store holds orders, ascending.
+        known_until: last day of the data, where the export says so; None judges by the orders.
 
     Returns:
         Remarks in English: a leap day, seasons that differ, a history that starts too late, quiet
@@ -38,7 +57,7 @@ def check_windows(year1: Window, year2: Window, days: Sequence[dt.date]) -> tupl
     if not days:
         raise MeasureError("there are no orders to compare")
     _whole(year1, year2, days)
-    remarks = [*_edges(year1, year2, days)]
+    remarks = [*_edges(year1, year2, days, known_until)]
     if year1.days != year2.days:
         longer = "year 1" if year1.days > year2.days else "year 2"
         remarks.append(
@@ -86,18 +105,21 @@ def _whole(year1: Window, year2: Window, days: Sequence[dt.date]) -> None:
             )
 
 
-def _edges(year1: Window, year2: Window, days: Sequence[dt.date]) -> list[str]:
+def _edges(
+    year1: Window, year2: Window, days: Sequence[dt.date], known_until: dt.date | None
+) -> list[str]:
     """Refuses windows that begin before the data, or end after; short silences are told."""
     steps = [(later - day).days - 1 for day, later in itertools.pairwise(days)]
     usual = max([QUIET_DAYS, *steps])
-    early, late = (days[0] - year1.start).days, (year2.end - days[-1]).days
+    last = max(days[-1], known_until or days[-1])
+    early, late = (days[0] - year1.start).days, (year2.end - last).days
     if early > usual:
         raise MeasureError(
             f"orders are known from {days[0]} only: {_words(year1)} starts {early} days before"
         )
     if late > usual:
         raise MeasureError(
-            f"orders are known to {days[-1]} only: {_words(year2)} ends {late} days later, and a "
+            f"orders are known to {last} only: {_words(year2)} ends {late} days later, and a "
             "partial month is not compared with a whole one"
         )
     remarks = []

@@ -45,6 +45,18 @@ class Window:
         """Number of days."""
         return (self.after - self.start).days
 
+    def year_before(self) -> Window:
+        """The same days of the calendar a year earlier."""
+        return Window(_year_earlier(self.start), _year_earlier(self.after) - dt.timedelta(days=1))
+
+
+def _year_earlier(day: dt.date) -> dt.date:
+    """The same day a year earlier; of 29 February, the 1st of March."""
+    try:
+        return day.replace(year=day.year - 1)
+    except ValueError:
+        return dt.date(day.year - 1, 3, 1)
+
 
 def portfolio(
     year1: Window,
