@@ -18,6 +18,7 @@ from loyalty_exp.declare.models import Campaign
 from loyalty_exp.errors import LaunchError
 from loyalty_exp.store.queries import draw as queries
 from loyalty_exp.store.queries.draw import Exclusion, Population
+from loyalty_exp.store.queries.erase import tombstones
 from loyalty_exp.store.tables import attributes, customers_table, memberships
 
 __all__ = [
@@ -165,8 +166,9 @@ def _declared_exclusions(
     kinds: Mapping[str, str],
     kept: sa.Table,
 ) -> list[Exclusion]:
-    """Left out by the declaration itself: segments and missing consent."""
-    found = [
+    """Left out whatever other draws did: the forgotten, segments, missing consent."""
+    found = [Exclusion("forgotten", tombstones(), whole_unit=False)]
+    found += [
         Exclusion(f"in {name}", queries.members_of([name], as_of, kept))
         for name in campaign.exclude
     ]

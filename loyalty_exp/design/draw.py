@@ -29,11 +29,13 @@ from loyalty_exp.stats.allocation import allocate
 from loyalty_exp.stats.ancova import IntervalMethod, choose_method, joint_effects
 from loyalty_exp.store.outcomes import covariate_of, read_outcomes
 from loyalty_exp.store.queries import draw as queries
+from loyalty_exp.store.queries import erase
 from loyalty_exp.store.queries.moments import METRICS, Window, cap
 from loyalty_exp.store.tables import assignments, customer_month, launches
 
 __all__ = [
     "Verification",
+    "arm_shares",
     "changes",
     "draw_wave",
     "launched_plans",
@@ -204,7 +206,8 @@ def verify_wave(connection: sa.Connection, campaign_id: str, wave: int) -> Verif
     if hashlib.sha256(row.plan.encode()).hexdigest() != row.digest:
         problems.append("the frozen plan was edited: its SHA-256 is not the one kept at launch")
     plan = FrozenPlan.from_json(row.plan)
-    drawn = queries.Draw(plan.campaign, plan.wave, plan.salt, plan.arms, plan.strata)
+    left = _without_forgotten(connection, plan)
+    drawn = queries.Draw(plan.campaign, plan.wave, plan.salt, plan.arms, left)
     if moved := connection.scalar(queries.redrawn_differences(drawn)):
         problems.append(f"{moved} units are not in the arm that the recipe gives them")
     counted = {
@@ -223,13 +226,40 @@ def verify_wave(connection: sa.Connection, campaign_id: str, wave: int) -> Verif
             f"the roster's units by stratum and arm differ from the plan "
             f"({found} units found, {planned} drawn)"
         )
-    if connection.scalar(queries.roster_sum(campaign_id, wave)) != plan.roster_sum:
+    gap = int(connection.scalar(erase.gap_of(campaign_id, wave)) or 0)
+    found = int(connection.scalar(queries.roster_sum(campaign_id, wave)) or 0)
+    if found + gap != int(plan.roster_sum):
         problems.append("the roster was edited: its checksum is not the one frozen at launch")
     return Verification(campaign_id, wave, sum(counted.values()), row.digest, tuple(problems))
 
 
+def _without_forgotten(connection: sa.Connection, plan: FrozenPlan) -> tuple[StratumCounts, ...]:
+    """The plan's strata less the units forgotten since, whose ids are no longer there to draw by.
+
+    The others keep their order, so that the first k less the forgotten holdouts are the holdout.
+    """
+    gone = {
+        (stratum, arm): int(units)
+        for stratum, arm, units in connection.execute(erase.erased_units(plan.campaign, plan.wave))
+    }
+    if not gone:
+        return plan.strata
+    left = []
+    for row in plan.strata:
+        less = [gone.get((row.stratum, arm), 0) for arm in plan.arms]
+        counts = tuple(n - m for n, m in zip(row.counts, less, strict=True))
+        left.append(StratumCounts(row.stratum, row.units - sum(less), counts))
+    return tuple(left)
+
+
 def _percents(campaign: Campaign) -> tuple[float, ...]:
     return tuple(campaign.arms[arm] for arm in ("holdout", *campaign.treated_arms))
+
+
+def arm_shares(campaign: Campaign) -> tuple[Fraction, ...]:
+    """Share of each arm, the holdout first, summing to exactly 1."""
+    percents = [Fraction(repr(percent)) for percent in _percents(campaign)]
+    return tuple(percent / sum(percents) for percent in percents)
 
 
 def _share_out(
@@ -243,9 +273,7 @@ def _share_out(
     if not audience.units:
         steps = "; ".join(f"{step} {units}" for step, units in audience.flow)
         raise LaunchError(f"{campaign_id}: nobody is eligible: {steps}")
-    percents = [Fraction(repr(percent)) for percent in _percents(campaign)]
-    shares = [percent / sum(percents) for percent in percents]
-    counts = allocate([size for _, size in audience.sizes], shares, salt)
+    counts = allocate([size for _, size in audience.sizes], arm_shares(campaign), salt)
     arms = ("holdout", *campaign.treated_arms)
     for place, arm in enumerate(arms):
         if not sum(row[place] for row in counts):
@@ -320,10 +348,11 @@ def _cap(connection: sa.Connection, past: Window | None, metric: str) -> float |
 
 
 def roster_rows(campaign_id: str, wave: int) -> sa.Select[Any]:
-    """(customer, unit, segment, arm) of a wave, in order of the customer."""
+    """(customer, unit, segment, arm) of a wave, in order of the customer; nobody forgotten."""
     columns = assignments.c
     return (
         sa.select(columns.customer, columns.unit, columns.segment, columns.arm)
         .where(columns.campaign == campaign_id, columns.wave == wave)
+        .where(columns.customer.not_in(erase.tombstones()))
         .order_by(columns.customer)
     )

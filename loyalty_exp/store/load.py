@@ -25,6 +25,7 @@ from loyalty_exp.errors import DataError
 from loyalty_exp.store import tables
 from loyalty_exp.store.attributes import customers_plan, replace_customers
 from loyalty_exp.store.engines import Store
+from loyalty_exp.store.erase import apply_tombstones
 from loyalty_exp.store.etl import Reason, Staged, connect, stage
 from loyalty_exp.store.merging import Merged, keep_rejects, merge
 from loyalty_exp.store.plans import costs_plan, exposures_plan, orders_plan
@@ -235,6 +236,7 @@ def _write(connection: sa.Connection, opened: _Opened, settings: _Settings) -> L
     if staged is None or _known(connection, opened.what, opened.load_id) is not None:
         return _skipped(connection, opened)
     what, source, plan = opened.what, opened.source, opened.plan
+    staged = apply_tombstones(connection, what, staged, opened.folder)
     if what == "customers":
         merged = replace_customers(connection, staged, plan, opened.folder)
     else:

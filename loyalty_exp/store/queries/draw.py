@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from loyalty_exp.declare.frozen import StratumCounts
 from loyalty_exp.store.engines import digest_number
-from loyalty_exp.store.tables import assignments, customer_month, memberships
+from loyalty_exp.store.tables import assignments, customer_month, erasures, memberships
 
 __all__ = [
     "ELIGIBLE",
@@ -33,9 +33,11 @@ __all__ = [
     "held_out",
     "members_of",
     "redrawn_differences",
+    "roster_of",
     "roster_sum",
     "roster_units",
     "stratified",
+    "stratum_label",
     "stratum_sizes",
 ]
 
@@ -208,7 +210,7 @@ def stratified(
         .having(sa.and_(some, none_barred))
         .subquery("units")
     )
-    roster = _roster(units, population)
+    roster = roster_of(units, population)
     spent = (
         sa.select(customer_month.c.customer, sa.func.sum(customer_month.c.revenue).label("revenue"))
         .where(customer_month.c.month >= months[0], customer_month.c.month < months[1])
@@ -238,7 +240,7 @@ def stratified(
     )
 
 
-def _roster(units: sa.FromClause, population: Population) -> sa.Subquery:
+def roster_of(units: sa.FromClause, population: Population) -> sa.Subquery:
     """The columns of `units` with every customer of each unit."""
     if population.identity is None:
         return sa.select(units, units.c.unit.label("customer")).subquery("roster")
@@ -258,7 +260,7 @@ def band_quantiles() -> sa.Select[Any]:
     return sa.select(*quantiles).where(audience.c.history > 0)
 
 
-def _stratum(cuts: Sequence[float], *, by_segment: bool) -> sa.ColumnElement[str]:
+def stratum_label(cuts: Sequence[float], *, by_segment: bool) -> sa.ColumnElement[str]:
     """Label of a unit's stratum: revenue band, segment where there are several, declared."""
     history = audience.c.history
     band = sa.case(
@@ -277,7 +279,7 @@ def _stratum(cuts: Sequence[float], *, by_segment: bool) -> sa.ColumnElement[str
 
 def stratum_sizes(cuts: Sequence[float], *, by_segment: bool) -> sa.Select[Any]:
     """(stratum, units), in order of the stratum's label."""
-    stratum = _stratum(cuts, by_segment=by_segment).label("stratum")
+    stratum = stratum_label(cuts, by_segment=by_segment).label("stratum")
     rows = sa.select(stratum).subquery("rows")
     return (
         sa.select(rows.c.stratum, sa.func.count()).group_by(rows.c.stratum).order_by(rows.c.stratum)
@@ -288,9 +290,9 @@ def assign(
     drawn: Draw, cuts: Sequence[float], population: Population, *, by_segment: bool
 ) -> sa.Insert:
     """Insert the assignments of the audience: a row a customer, all of a unit in its arm."""
-    stratum = _stratum(cuts, by_segment=by_segment).label("stratum")
+    stratum = stratum_label(cuts, by_segment=by_segment).label("stratum")
     units = sa.select(audience.c.unit, audience.c.segment, stratum).subquery("units")
-    roster = _roster(_armed(units, drawn), population)
+    roster = roster_of(_armed(units, drawn), population)
     selected = sa.select(
         sa.literal(drawn.campaign),
         sa.literal(drawn.wave),
@@ -300,7 +302,10 @@ def assign(
 
 
 def redrawn_differences(drawn: Draw) -> sa.Select[Any]:
-    """How many units of the roster the recipe puts elsewhere, or nowhere."""
+    """How many units of the roster the recipe puts elsewhere, or nowhere.
+
+    Forgotten units have no id to draw by: `drawn` counts none of them.
+    """
     units = (
         sa.select(
             assignments.c.unit,
@@ -309,6 +314,7 @@ def redrawn_differences(drawn: Draw) -> sa.Select[Any]:
             sa.func.count(sa.distinct(assignments.c.arm)).label("arms"),
         )
         .where(assignments.c.campaign == drawn.campaign, assignments.c.wave == drawn.wave)
+        .where(assignments.c.unit.not_in(sa.select(erasures.c.tombstone)))
         .group_by(assignments.c.unit, assignments.c.stratum)
         .subquery("units")
     )

@@ -15,6 +15,7 @@ __all__ = [
     "HOLDERS",
     "PREFIX",
     "count_rows",
+    "erased_units",
     "gap_of",
     "kept_key",
     "lone_units",
@@ -93,6 +94,17 @@ def renamed_units(units: Sequence[str], tombstone: str) -> sa.Update:
     return table.update().where(table.c.unit.in_(units)).values(unit=tombstone)
 
 
+def erased_units(campaign: str, wave: int) -> sa.Select[Any]:
+    """(stratum, arm, units) of the forgotten units of a wave."""
+    columns = tables.assignments.c
+    return (
+        sa.select(columns.stratum, columns.arm, sa.func.count(sa.distinct(columns.unit)))
+        .where(columns.campaign == campaign, columns.wave == wave)
+        .where(columns.unit.in_(tombstones()))
+        .group_by(columns.stratum, columns.arm)
+    )
+
+
 def gap_of(campaign: str, wave: int) -> sa.Select[Any]:
     """What forgetting took from the checksum of a wave's roster, as text."""
     table = tables.erased_rosters
@@ -114,11 +126,11 @@ def suppressed(key: str, listed: Sequence[str], rows: Path, *, drop: bool) -> st
     gone = f"{stone} IN ({', '.join(map(literal, listed))})"
     read = f"read_parquet({literal(str(rows))})"
     if drop:
-        return f"SELECT * FROM {read} WHERE NOT coalesce({gone}, FALSE)"
+        return f"SELECT * FROM {read} WHERE NOT coalesce({gone}, FALSE)"  # noqa: S608
     put = f"CASE WHEN {gone} THEN {stone} ELSE customer END"
-    return f"SELECT * REPLACE ({put} AS customer) FROM {read}"
+    return f"SELECT * REPLACE ({put} AS customer) FROM {read}"  # noqa: S608
 
 
 def count_rows(rows: Path) -> str:
     """DuckDB's text: how many rows a Parquet file holds."""
-    return f"SELECT count(*) FROM read_parquet({literal(str(rows))})"
+    return f"SELECT count(*) FROM read_parquet({literal(str(rows))})"  # noqa: S608
