@@ -114,6 +114,7 @@ def compare(
     declared: Mapping[str, MembersAt] | None = None,
     effects: Iterable[MeasuredEffect] = (),
     tiers: TierRule | None = None,
+    known_until: dt.date | None = None,
 ) -> Comparison:
     """Compare two equal windows, by segment in two views, with bridge, moves and causes.
 
@@ -127,6 +128,7 @@ def compare(
         declared: further segments by name, which may overlap.
         effects: incremental revenue measured within year 2, by segment.
         tiers: where gold and silver begin.
+        known_until: last day of the data, where the export says so; None judges by the orders.
 
     Raises:
         MeasureError: the windows are not equal, or reach into time without data.
@@ -134,7 +136,7 @@ def compare(
     """
     first, second = Window(*year1), Window(*year2)
     days = [_date(day) for day in connection.execute(days_with_orders()).scalars()]
-    notes = check_windows(first, second, days)
+    notes = check_windows(first, second, days, known_until)
     at = (
         [None, None]
         if scheme is None

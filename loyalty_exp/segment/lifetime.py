@@ -7,7 +7,7 @@ margin. The mathematics are in `stats.lifetimes`.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from loyalty_exp.errors import MeasureError
 from loyalty_exp.segment.features import Survival, customer_features
 from loyalty_exp.stats.lifetimes import (
     Histories,
@@ -35,6 +36,7 @@ __all__ = [
     "check_forecast",
     "customer_lifetime_value",
     "fit_lifetime",
+    "fitted_survival",
     "seed_lifetime",
 ]
 
@@ -127,6 +129,22 @@ def fit_lifetime(connection: sa.Connection, as_of: dt.date) -> LifetimeFit:
     if not spends.all():
         notes += ("customers whose margin is not positive are left out of the spend model",)
     return LifetimeFit(as_of, purchases, spend, notes)
+
+
+def fitted_survival(
+    connection: sa.Connection, as_of: dt.date, columns: Collection[str]
+) -> Survival | None:
+    """Parameters for `customer_features` where the columns need them, None where they do not.
+
+    Raises:
+        MeasureError: `p_alive` is asked for and no customer bought on two days.
+    """
+    if "p_alive" not in columns:
+        return None
+    try:
+        return fit_lifetime(connection, as_of).survival
+    except ValueError as error:
+        raise MeasureError(f"p_alive at {as_of}: {error}") from error
 
 
 def check_forecast(

@@ -110,6 +110,7 @@ def _priority(rank: int, row: sa.RowMapping, currency: str) -> Priority:
     silent, gap = int(row["recency_days"]), float(row["median_gap_days"])
     words = {
         locale: sentence.format(
+            every=_every(round(gap), locale),
             gap=format_decimal(round(gap), locale=locale),
             silent=format_decimal(silent, locale=locale),
             times=format_decimal(round(silent / gap, 1), locale=locale),
@@ -134,6 +135,12 @@ def _priority(rank: int, row: sa.RowMapping, currency: str) -> Priority:
     )
 
 
+def _every(days: int, locale: str) -> str:
+    if days == 1:
+        return {"en": "day", "fr": "jours"}[locale]
+    return format_decimal(days, locale=locale) + {"en": " days", "fr": " jours"}[locale]
+
+
 def _certain_to_nobody(chance: float) -> float:
     """A probability in whole percent that never reads as 0 or 100."""
     return min(max(chance, 0.01), 0.99)
@@ -141,9 +148,9 @@ def _certain_to_nobody(chance: float) -> float:
 
 _REASONS = {
     True: {
-        "en": "Usually orders every {gap} days and has been silent for {silent}, {times} times as "
+        "en": "Usually orders every {every} and has been silent for {silent}, {times} times as "
         "long. Chance of having left: {chance}. Worth about {margin} of margin a year.",
-        "fr": "Commande d'habitude tous les {gap} jours et se tait depuis {silent} jours, soit "
+        "fr": "Commande d'habitude tous les {every} et se tait depuis {silent} jours, soit "
         "{times} fois plus. Risque de départ : {chance}. Vaut environ {margin} de marge par an.",
     },
     False: {

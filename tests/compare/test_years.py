@@ -280,6 +280,16 @@ def test_equal_years_need_no_remark() -> None:
     assert check_windows(*windows, calendar("2020-01-01", "2023-01-31")) == ()
 
 
+def test_a_quiet_end_is_no_gap_where_the_export_says_so() -> None:
+    windows = [Window(dt.date(year, 1, 1), dt.date(year, 12, 31)) for year in (2021, 2022)]
+    days = calendar("2020-01-01", "2022-12-20")
+    with pytest.raises(MeasureError, match="known to 2022-12-20 only"):
+        check_windows(*windows, days)
+    assert check_windows(*windows, days, dt.date(2023, 1, 4)) == ()
+    with pytest.raises(MeasureError, match="known to 2022-12-24 only"):
+        check_windows(*windows, days, dt.date(2022, 12, 24))
+
+
 def test_february_to_february_is_equal() -> None:
     leap = Window(dt.date(2019, 3, 1), dt.date(2020, 2, 29))
     after = Window(dt.date(2020, 3, 1), dt.date(2021, 2, 28))

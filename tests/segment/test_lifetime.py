@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from loyalty_exp.errors import MeasureError
 from loyalty_exp.segment.features import customer_features
 from loyalty_exp.segment.lifetime import (
     check_forecast,
     customer_lifetime_value,
     fit_lifetime,
+    fitted_survival,
     seed_lifetime,
 )
 from loyalty_exp.stats.lifetimes import expected_purchases, p_alive
@@ -93,6 +95,14 @@ def test_the_feature_p_alive_is_that_of_the_model(planted: sa.Connection) -> Non
     x, t_x, T = (frame[name].to_numpy(dtype=float) for name in ("repeat_days", "active_span_days",
                                                                 "tenure_days"))  # fmt: skip
     np.testing.assert_allclose(frame["p_alive"], p_alive(fit.purchases, x, t_x, T), rtol=1e-12)
+
+
+def test_a_rule_on_p_alive_gets_its_parameters(planted: sa.Connection) -> None:
+    fitted = fit_lifetime(planted, AS_OF).survival
+    assert fitted_survival(planted, AS_OF, {"p_alive", "tier"}) == fitted
+    assert fitted_survival(planted, AS_OF, {"tier"}) is None
+    with pytest.raises(MeasureError, match="p_alive at 2017-01-01: not estimable"):
+        fitted_survival(planted, dt.date(2017, 1, 1), {"p_alive"})
 
 
 def test_value_is_orders_times_spend_less_discount(planted: sa.Connection) -> None:

@@ -86,6 +86,14 @@ def test_reasons_in_both_languages(connection: sa.Connection) -> None:
     assert "within its rhythm (10 days of 10)" in punctual.reason_en
 
 
+def test_a_daily_customer_orders_every_day(connection: sa.Connection) -> None:
+    for place in range(5):
+        add(connection, "daily", 20 + place, 5.0)
+    daily = next(r for r in contact_priorities(connection, FIT, "EUR") if r.customer == "daily")
+    assert daily.reason_en.startswith("Usually orders every day and has been silent for 20, 20")
+    assert daily.reason_fr.startswith("Commande d'habitude tous les jours et se tait depuis 20")
+
+
 def test_only_those_who_may_be_contacted(connection: sa.Connection) -> None:
     some = sa.select(orders.c.customer).where(orders.c.customer.in_(["small", "held", "once"]))
     found = contact_priorities(connection, FIT, "EUR", within=some)
