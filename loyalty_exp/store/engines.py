@@ -98,6 +98,23 @@ class Store:
             tables.customers_table().create(connection, checkfirst=True)
             yield connection
 
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[sa.Connection]:
+        """A connection that takes temporary tables and keeps nothing.
+
+        Raises:
+            StoreError: nothing was loaded yet, or another process holds the store.
+        """
+        if self.capabilities.single_writer:
+            with self.read() as connection:
+                yield connection
+            return
+        if not self.exists():
+            raise StoreError(f"{self.name}: nothing is loaded yet; run `loyalty-exp load` first")
+        with self._connect(read_only=False) as connection, connection.begin() as transaction:
+            yield connection
+            transaction.rollback()
+
     @property
     def name(self) -> str:
         """The store as messages may show it: no password, no folder."""
