@@ -67,7 +67,8 @@ class Roster:
     @property
     def displaced(self) -> bool:
         """Whether the recipe gives other arms; a unit lost moves one unit at each limit of arms."""
-        return self.redrawn > self.missing * (len(self.plan.arms) - 1)
+        lost = np.maximum(self.assigned.sum(axis=1) - self.kept.sum(axis=1), 0).sum()
+        return self.redrawn > int(lost) * (len(self.plan.arms) - 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
