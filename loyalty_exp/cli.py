@@ -175,7 +175,8 @@ def segments(ctx: click.Context, as_of: dt.date | None, form: str) -> None:
     if form == "json":
         _print_json([asdict(row) for row in rows])
     else:
-        segment_table(rows, project.declaration.project.currency)
+        declared = project.declaration.project
+        segment_table(rows, declared.currency, declared.min_cell)
 
 
 @main.command()
@@ -202,6 +203,31 @@ def plan(ctx: click.Context, campaign: str, draws: int, form: str) -> None:
         _print_json(plan_json(found))
     else:
         plan_table(found)
+
+
+@main.command()
+@click.option("--as-of", type=_Day(), help="The date; the last day of data if absent.")
+@click.option("--segment", help="Only customers of this segment.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1))
+@click.option("--output", type=click.Path(path_type=Path), help="CSV file for the salespeople.")
+@click.pass_context
+def contacts(
+    ctx: click.Context, as_of: dt.date | None, segment: str | None, limit: int, output: Path | None
+) -> None:
+    """Who to contact first, and why: value at risk. Holdouts are never on the list.
+
+    Example: loyalty-exp contacts --segment "At Risk" --limit 50 --output monday.csv
+    """
+    from loyalty_exp.terminal import contact_file, contact_table
+
+    with _opened(ctx) as project:
+        found = project.contacts(as_of, segment, limit)
+    language = project.declaration.project.locale
+    if output is None:
+        contact_table(found, project.declaration.project.currency, language)
+    else:
+        contact_file(found, output, language)
+        click.echo(f"{len(found)} customers; {output}")
 
 
 @main.command()

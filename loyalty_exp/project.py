@@ -34,13 +34,16 @@ from loyalty_exp.design.draw import (
 )
 from loyalty_exp.design.lists import write_lists
 from loyalty_exp.design.power import DRAWS, CampaignPlanReport, plan_campaign
+from loyalty_exp.design.withdraw import withdraw
 from loyalty_exp.errors import LaunchError, MeasureError
 from loyalty_exp.measure.campaign import measure_campaign
 from loyalty_exp.measure.effects import CUMULATIVE
 from loyalty_exp.measure.programme import programme
 from loyalty_exp.measure.results import CampaignResult, Provenance
 from loyalty_exp.report.render import single_file, site
+from loyalty_exp.segment.cells import suppress_small
 from loyalty_exp.segment.features import customer_features
+from loyalty_exp.segment.lifetime import fit_lifetime, fitted_survival
 from loyalty_exp.segment.membership import (
     SegmentRow,
     declared_size,
@@ -49,7 +52,10 @@ from loyalty_exp.segment.membership import (
     scheme_members,
     segment_sizes,
 )
+from loyalty_exp.segment.priorities import Priority, contact_priorities
 from loyalty_exp.store.engines import open_store
+from loyalty_exp.store.erase import Erased, PersonalData, forget_person, person_data
+from loyalty_exp.store.journal import Entry, append, entries
 from loyalty_exp.store.load import LoadReport, load
 from loyalty_exp.store.queries import registry
 from loyalty_exp.store.queries.draw import UNIVERSAL
@@ -120,7 +126,7 @@ class Project:
         )
 
     def segments(self, as_of: dt.date | None = None) -> list[SegmentRow]:
-        """Sizes of the scheme's segments and of the declared ones at a date.
+        """Sizes of the scheme's segments and of the declared ones; small ones are hidden.
 
         Args:
             as_of: the date; the last day of data if None.
@@ -131,7 +137,7 @@ class Project:
             for name in self.declaration.segments.rules:
                 members = self._members(connection, name, day)
                 rows.append(declared_size(connection, day, name, members))
-        return rows
+        return suppress_small(rows, self.declaration.project.min_cell)
 
     def plan(self, campaign_id: str, draws: int = DRAWS) -> CampaignPlanReport:
         """Say before its launch whom a campaign reaches, what it costs and what can be known.
@@ -159,6 +165,23 @@ class Project:
                 campaigns={**self.declaration.campaigns, campaign_id: campaign},
                 draws=draws,
             )
+
+    def contacts(
+        self, as_of: dt.date | None = None, segment: str | None = None, limit: int = 100
+    ) -> tuple[Priority, ...]:
+        """Who to contact first, and why; nobody of any holdout is among them.
+
+        Args:
+            as_of: the date; the last day of data if None.
+            segment: members of this segment only.
+            limit: how many customers at most.
+        """
+        with self.store.read() as connection:
+            day = as_of or self._data_through(connection)
+            within = self._members(connection, segment, day) if segment else None
+            fit = fit_lifetime(connection, day)
+            currency = self.declaration.project.currency
+            return contact_priorities(connection, fit, currency, limit=limit, within=within)
 
     def launch(self, campaign_id: str, on: dt.date | None = None) -> Launched:
         """Draw a campaign, freeze its plan and write its lists; once only.
@@ -273,6 +296,7 @@ class Project:
                 scheme=self.declaration.segments.scheme,
                 declared={name: partial(self._members, connection, name) for name in rules},
                 effects=_effects_within(results, earlier, later),
+                known_until=self.declaration.data.orders.extracted_on,
             )
 
     def report(
@@ -311,6 +335,51 @@ class Project:
             self._progress(f"no year-over-year page: {reason}")
             return None
 
+    def forget(self, customer: str) -> Erased:
+        """Erase a person from the store and from the lists on disk; totals and draws stay.
+
+        Run again, it mends what a killed run left.
+
+        Args:
+            customer: the id, as the sources write it.
+
+        Raises:
+            StoreError: nothing is held about that customer.
+        """
+        with self.store.write() as connection:
+            self._progress("erasing")
+            erased = forget_person(connection, customer, dt.datetime.now(dt.UTC))
+        withdraw(self.base / "lists", customer)
+        self.store.compact()
+        return erased
+
+    def person(self, customer: str) -> PersonalData:
+        """Everything the store holds about a person.
+
+        Args:
+            customer: the id, as the sources write it.
+        """
+        with self.store.read() as connection:
+            return person_data(connection, customer)
+
+    def log(self) -> tuple[Entry, ...]:
+        """The journal: what was run, when, by which account's digest; oldest first."""
+        with self.store.read() as connection:
+            return entries(connection)
+
+    def record(self, command: str, arguments: Mapping[str, str], outcome: str) -> None:
+        """Append to the journal, once there is a store.
+
+        Args:
+            command: its name.
+            arguments: what it was given, without persons, paths and secrets.
+            outcome: 'done', or the class of the error that ended it.
+        """
+        if self.store.exists():
+            now = dt.datetime.now(dt.UTC)
+            with self.store.write() as connection:
+                append(connection, command, arguments, outcome=outcome, version=_version(), now=now)
+
     def _campaign(self, campaign_id: str) -> Campaign:
         campaigns = self.declaration.campaigns
         if campaign_id not in campaigns:
@@ -327,7 +396,12 @@ class Project:
             return scheme_members(name, segments.scheme, as_of)
         kinds = present_attributes(connection)
         rule = parse_rule(segments.rules[name].where, {**FEATURES, **kinds})
-        return rule_members(rule, as_of, customers_table(list(kinds.items())) if kinds else None)
+        return rule_members(
+            rule,
+            as_of,
+            customers_table(list(kinds.items())) if kinds else None,
+            survival=fitted_survival(connection, as_of, rule.columns),
+        )
 
     def _enrol(
         self, connection: sa.Connection, campaign: Campaign, as_of: dt.date

@@ -9,17 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from loyalty_exp.design.lists import write_private
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from loyalty_exp.compare.years import Comparison
     from loyalty_exp.design.forecast import ArmForecast, CampaignPlanReport
     from loyalty_exp.measure.results import CampaignResult, EffectRow
     from loyalty_exp.segment.membership import SegmentRow
+    from loyalty_exp.segment.priorities import Priority
     from loyalty_exp.store.load import LoadReport
 
 __all__ = [
     "comparison_table",
+    "contact_file",
+    "contact_table",
     "effect_table",
     "load_table",
     "plan_json",
@@ -55,23 +63,46 @@ def load_table(reports: Sequence[LoadReport]) -> None:
             console.print(f"  {report.source}: {note}", markup=False)
 
 
-def segment_table(rows: Sequence[SegmentRow], currency: str) -> None:
-    """Print the sizes of the segments."""
+def segment_table(rows: Sequence[SegmentRow], currency: str, min_cell: int) -> None:
+    """Print the sizes of the segments; those of fewer than `min_cell` customers are hidden."""
     names = ("segment", "customers", "active", f"revenue 12 m ({currency})", "orders", "share")
     table = Table(*names, box=None)
     for column in table.columns[1:]:
         column.justify = "right"
     for row in rows:
         share = "" if row.share is None else f"{row.share:.1%}"
-        table.add_row(
-            row.segment,
-            f"{row.customers:,}",
-            f"{row.active:,}",
-            f"{row.revenue_12m:,.0f}",
-            f"{row.orders_12m:,}",
-            share,
-        )
+        whole = [row.customers, row.active, row.revenue_12m, row.orders_12m]
+        cells = ["hidden" if figure is None else f"{figure:,.0f}" for figure in whole]
+        table.add_row(escape(row.segment), *cells, share)
     _console().print(table)
+    if any(row.customers is None for row in rows):
+        _console().print(f"hidden: fewer than min_cell = {min_cell} customers, or next to such.")
+
+
+def contact_table(found: Sequence[Priority], currency: str, language: str) -> None:
+    """Print who to contact first, and why."""
+    table = Table("", "customer", f"value at risk ({currency})", "why", box=None)
+    table.columns[2].justify = "right"
+    for row in found:
+        why = row.reason_fr if language == "fr" else row.reason_en
+        table.add_row(str(row.rank), row.customer, f"{row.value_at_risk:,.0f}", why)
+    _console().print(table)
+
+
+def contact_file(found: Sequence[Priority], path: Path, language: str) -> None:
+    """Write who to contact first as a CSV that only its owner can read."""
+    header = ("rank", "customer_id", "value_at_risk", "chance_of_leaving", "why")
+    rows = (
+        (
+            str(row.rank),
+            row.customer,
+            f"{row.value_at_risk:.2f}",
+            f"{row.chance_of_leaving:.3f}",
+            row.reason_fr if language == "fr" else row.reason_en,
+        )
+        for row in found
+    )
+    write_private(path, header, rows)
 
 
 def effect_table(result: CampaignResult) -> None:

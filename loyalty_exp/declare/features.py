@@ -35,7 +35,6 @@ FEATURE_WORDS: Mapping[str, tuple[Kind, str]] = {
     "rfm": ("text", "one of the 11 segments of recency, frequency and value"),
     "tier": ("text", "gold, silver or bronze"),
     "p_alive": ("number", "probability, from 0 to 1, that the customer will order again"),
-    "clv": ("number", "expected margin of the coming 12 months"),
     "risk": ("text", "risk of leaving: low, medium or high"),
     "value_band": ("text", "band of expected value: low, medium or high"),
 }

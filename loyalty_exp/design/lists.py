@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["DO_NOT_CONTACT", "safe_cell", "write_lists"]
+__all__ = ["DO_NOT_CONTACT", "safe_cell", "write_lists", "write_private"]
 
 DO_NOT_CONTACT = "do-not-contact"
 HEADER = ("customer_id", "unit", "segment", "arm")
@@ -64,3 +64,15 @@ def write_lists(
     for name in names:
         partial[name].replace(paths[name])
     return [paths[name] for name in names]
+
+
+def write_private(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV that only its owner can read, whole or not at all, safe in a spreadsheet."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows([safe_cell(cell) for cell in row] for row in rows)
+    partial.replace(path)

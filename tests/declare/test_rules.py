@@ -30,8 +30,8 @@ def refused(text: str) -> RuleError:
 
 
 def test_columns_are_those_named() -> None:
-    rule = parse_rule("tier = 'gold' AND Overdue > 2 or COALESCE(clv, 0) > 1 and 'r' = city")
-    assert rule.columns == {"tier", "Overdue", "clv", "city"}
+    rule = parse_rule("tier = 'gold' AND Overdue > 2 or COALESCE(basket, 0) > 1 and 'r' = city")
+    assert rule.columns == {"tier", "Overdue", "basket", "city"}
 
 
 def test_unknown_names_wait_for_the_data_unless_they_are_near_a_feature() -> None:

@@ -94,7 +94,7 @@ def test_a_mistake_is_told_in_its_own_file() -> None:
 @pytest.mark.usefixtures("folder")
 def test_tables_implied_by_longer_names_merge_across_files() -> None:
     written("campaigns.toml", CORE + '[segments]\nscheme = "tiers"\n')
-    written("campaigns/a.toml", "[segments.big]\nwhere = 'clv > 100'\n")
+    written("campaigns/a.toml", "[segments.big]\nwhere = 'revenue_12m > 100'\n")
     segments = read("campaigns.toml").segments
     assert (segments.scheme, list(segments.rules)) == ("tiers", ["big"])
 

@@ -194,4 +194,4 @@ def test_size_of_a_declared_segment(connection: sa.Connection) -> None:
 
 
 def test_every_declared_feature_exists() -> None:
-    assert set(declared.FEATURES) - {"clv"} <= set(FEATURES)
+    assert set(declared.FEATURES) <= set(FEATURES)
