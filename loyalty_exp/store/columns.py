@@ -10,17 +10,18 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-import sqlglot
-from sqlglot import expressions as sg
+from typing import TYPE_CHECKING
 
 from loyalty_exp.errors import DataError
 from loyalty_exp.store.queries import parse
 
-__all__ = ["Formula", "Header", "normalised", "read_formula", "safe_names"]
+if TYPE_CHECKING:
+    from sqlglot import expressions as sg
+
+__all__ = ["Formula", "Header", "normalised", "plain_word", "read_formula", "safe_names"]
 
 MAX_FORMULA = 500
-_OPERATORS: Mapping[type[sg.Expr], str] = {sg.Add: "+", sg.Sub: "-", sg.Mul: "*", sg.Div: "/"}
+_OPERATORS = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/"}
 
 
 def normalised(name: str) -> str:
@@ -28,6 +29,12 @@ def normalised(name: str) -> str:
     bare = unicodedata.normalize("NFKD", name.casefold())
     kept = "".join(char for char in bare if char.isalnum())
     return kept or name.strip()
+
+
+def plain_word(word: str) -> str:
+    """A word without letter case and accents: 'À régler' is 'a regler'."""
+    bare = unicodedata.normalize("NFKD", word.strip().lower())
+    return "".join(char for char in bare if not unicodedata.combining(char))
 
 
 def safe_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
@@ -125,19 +132,25 @@ def read_formula(text: str, header: Header, field: str, *, optional: Sequence[st
     found = header.find(text)
     if found is not None:
         return Formula((found,))
-    try:
-        tree = sqlglot.parse_one(text, dialect="duckdb") if len(text) <= MAX_FORMULA else None
-    except (sqlglot.errors.SqlglotError, RecursionError):
-        tree = None
-    if tree is None or not isinstance(tree, (sg.Column, *_OPERATORS, sg.Paren, sg.Neg)):
-        raise header.missing(text, field)
-    if isinstance(tree, sg.Column):
+    tree = _parsed(text)
+    if tree is None or type(tree).__name__ not in {*_OPERATORS, "Paren", "Neg"}:
         raise header.missing(text, field)
     columns: dict[str, None] = {}
     tree = _checked(tree, header, field, columns, {normalised(name) for name in optional})
     if not columns:
         raise DataError(f'{header.source}: "{text}" for {field} names no column')
     return Formula(tuple(columns), tree)
+
+
+def _parsed(text: str) -> sg.Expr | None:
+    import sqlglot  # noqa: PLC0415  (heavy, and formulas are rare)
+
+    if len(text) > MAX_FORMULA:
+        return None
+    try:
+        return sqlglot.parse_one(text, dialect="duckdb")
+    except (sqlglot.errors.SqlglotError, RecursionError):
+        return None
 
 
 def _checked(
@@ -148,6 +161,8 @@ def _checked(
     optional: set[str],
 ) -> sg.Expr:
     """The node with its columns as the header writes them; only arithmetic passes."""
+    from sqlglot import expressions as sg  # noqa: PLC0415
+
     if isinstance(node, sg.Column) and isinstance(node.this, sg.Identifier) and not node.table:
         found = header.find(node.name)
         if found is None and normalised(node.name) in optional:
@@ -160,7 +175,7 @@ def _checked(
         return sg.Literal.number(repr(float(node.name)))
     if isinstance(node, (sg.Paren, sg.Neg)):
         return type(node)(this=_checked(node.this, header, field, columns, optional))
-    if type(node) in _OPERATORS:
+    if type(node).__name__ in _OPERATORS:
         left = _checked(node.this, header, field, columns, optional)
         right = _checked(node.expression, header, field, columns, optional)
         return type(node)(this=left, expression=right)
@@ -171,15 +186,16 @@ def _checked(
 
 
 def _written(node: sg.Expr, read: Mapping[str, str]) -> str:
-    if isinstance(node, sg.Column):
+    kind = type(node).__name__
+    if kind == "Column":
         return f"({read[node.name]})"
-    if isinstance(node, sg.Literal):
+    if kind == "Literal":
         return f"CAST({parse.literal(node.name)} AS DOUBLE)"
-    if isinstance(node, sg.Paren):
+    if kind == "Paren":
         return f"({_written(node.this, read)})"
-    if isinstance(node, sg.Neg):
+    if kind == "Neg":
         return f"(-{_written(node.this, read)})"
     left, right = _written(node.this, read), _written(node.expression, read)
-    if isinstance(node, sg.Div):
+    if kind == "Div":
         right = f"nullif({right}, 0)"
-    return f"({left} {_OPERATORS[type(node)]} {right})"
+    return f"({left} {_OPERATORS[kind]} {right})"

@@ -19,6 +19,7 @@ from loyalty_exp.store.queries import judge
 from loyalty_exp.store.queries import load as queries
 from loyalty_exp.store.queries.load import LINE, Plan
 from loyalty_exp.store.queries.parse import ColumnFormat
+from loyalty_exp.store.queries.rows import parsed
 from loyalty_exp.store.readers import Source
 
 __all__ = ["Reason", "Staged", "connect", "stage"]
@@ -90,6 +91,7 @@ def stage(engine: duckdb.DuckDBPyConnection, source: Source, plan: Plan, folder:
         DataError: the source changed while it was read.
     """
     simple = plan.sale is None and not plan.markers and plan.what != "customers"
+    simple = simple and source.set_aside is None
     if simple and (done := _fast(engine, source, plan, folder)) is not None:
         return done
     return _long(engine, source, plan, folder)
@@ -104,13 +106,13 @@ def _fast(
         for name, form in source.formats.items()
     }
     incoming = folder / "incoming.parquet"
-    sampled = f"(SELECT * FROM {source.relation} LIMIT {queries.SAMPLE})"
+    sampled = queries.first_rows(source.relation)
     try:
-        rows, _ = queries.parsed(sampled, plan, plain)
+        rows, _ = parsed(sampled, plan, plain)
         problems = engine.execute(judge.count_problems(rows)).fetchone()
         if problems != (0,):
             return None
-        rows, _ = queries.parsed(source.relation, plan, plain)
+        rows, _ = parsed(source.relation, plan, plain)
         engine.execute(queries.write_parquet(judge.staged(rows, plan), incoming))
     except duckdb.Error:
         return None
@@ -126,7 +128,7 @@ def _long(engine: duckdb.DuckDBPyConnection, source: Source, plan: Plan, folder:
     """Every row with its line; rows set aside with their reasons."""
     source, line = _numbered(engine, source, plan, folder)
     formats, notes = _formats(engine, source, plan)
-    rows, problems = queries.parsed("raw_rows", plan, formats, line)
+    rows, problems = parsed("raw_rows", plan, formats, line)
     engine.execute(judge.judged(rows))
     key = _KEYS.get(plan.what)
     once = key is not None and not plan.lines

@@ -7,8 +7,8 @@ from typing import Any
 
 from loyalty_exp.declare.sources import CostsSource, Exposures, Orders
 from loyalty_exp.errors import DataError
-from loyalty_exp.store.columns import Header, read_formula
-from loyalty_exp.store.presets import Match, match_preset
+from loyalty_exp.store.columns import Header, plain_word, read_formula
+from loyalty_exp.store.presets import Match, match_preset, status_words
 from loyalty_exp.store.queries.load import Field, Plan, Sale
 
 __all__ = ["costs_plan", "exposures_plan", "orders_plan"]
@@ -48,7 +48,7 @@ def _fields(
             raise DataError(
                 f"{header.source}: {name} must be one column; only amounts may be formulas"
             )
-        required = name in needed or kind == "amount"
+        required = name in needed or name == "margin"
         fields.append(Field(_OURS.get(name, name), kind, formula, required))
     return fields
 
@@ -67,20 +67,15 @@ def orders_plan(
         DataError: a column is missing, the preset does not fit, or there is no margin.
     """
     needed = frozenset({"order_id", "customer_id", "ordered_at", "revenue"})
+    columns: Mapping[str, str] = {str(name): text for name, text in declared.columns.items()}
     match = Match()
-    kinds = dict(_ORDER_FIELDS)
-    if declared.preset is not None:
-        match = match_preset(declared.preset, header, declared.columns)
-        needed -= {field.name for field in match.fields} - {"customer"} | match.given
     if declared.preset is None:
-        fields = _fields(kinds, needed, declared.columns, header, "orders")
+        fields = _fields(_ORDER_FIELDS, needed, columns, header, "orders")
     else:
-        declared_kinds = {str(name): kinds[name] for name in declared.columns if name in kinds}
-        fields = _fields(
-            declared_kinds, frozenset(declared_kinds), declared.columns, header, "orders"
-        )
-        taken = {field.name for field in fields}
-        fields += [field for field in match.fields if field.name not in taken]
+        match = match_preset(declared.preset, header, columns)
+        beside = {name: kind for name, kind in _ORDER_FIELDS.items() if name in columns}
+        fields = _fields(beside, needed & set(beside), columns, header, "orders")
+        fields += match.fields
     if margin_rate is None and all(field.name != "margin" for field in fields):
         raise DataError(
             f"{header.source}: no margin: declare margin_rate under [project], or "
@@ -102,7 +97,7 @@ def orders_plan(
 
 def _sale(declared: Orders, header: Header, preset: Sale | None) -> Sale | None:
     """What makes a sale: the declared statuses, else those of the preset."""
-    statuses = tuple(word.strip().lower() for word in declared.statuses)
+    statuses = tuple(map(plain_word, declared.statuses))
     wanted = declared.columns.get("status")
     if wanted is None and preset is None and not statuses:
         return None
@@ -113,7 +108,7 @@ def _sale(declared: Orders, header: Header, preset: Sale | None) -> Sale | None:
         column = found.columns[0]
     if statuses:
         cancelled = preset.cancelled if preset is not None else None
-        return Sale(column, statuses, cancelled=cancelled)
+        return Sale(column, statuses, shown=status_words(), cancelled=cancelled)
     return preset
 
 

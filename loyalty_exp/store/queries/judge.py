@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loyalty_exp.store.queries.load import Plan, Problem, contents
-from loyalty_exp.store.queries.parse import literal
+from loyalty_exp.store.queries.parse import identifier, literal
 
 __all__ = [
     "count",
@@ -40,7 +40,7 @@ def staged(rows: str, plan: Plan) -> str:
     """
     if plan.lines:
         return _merged_lines(rows, plan)
-    listed = ", ".join(contents(plan))
+    listed = ", ".join(map(identifier, contents(plan)))
     return (
         f"SELECT {listed}, CAST(1 AS BIGINT) AS n_lines, "
         f"CAST(problem IS NOT NULL AS BIGINT) AS n_bad FROM ({rows})"
@@ -94,7 +94,7 @@ def judged(rows: str) -> str:
 
 def duplicates(plan: Plan, key: str) -> str:
     """Rows whose key comes again: the lines that hold it, and whether their contents differ."""
-    content = ", ".join(name for name in contents(plan) if name != key)
+    content = ", ".join(identifier(name) for name in contents(plan) if name != key)
     return (
         "CREATE TEMP TABLE duplicates AS "
         "WITH fine AS (SELECT * FROM judged WHERE problem IS NULL AND dropped IS NULL "
@@ -114,6 +114,12 @@ def no_duplicates() -> str:
     )
 
 
+_NOTHING = (
+    "SELECT line, CAST(NULL AS VARCHAR) AS field, CAST(NULL AS VARCHAR) AS sort, "
+    "CAST(NULL AS VARCHAR) AS reason FROM judged WHERE FALSE"
+)
+
+
 def set_aside(
     problems: Sequence[Problem], key: str, advice: str, misshapen: str | None, *, orders: bool
 ) -> str:
@@ -126,10 +132,7 @@ def set_aside(
         misshapen: relation of the lines that are no rows, if any.
         orders: whether further lines of an order follow its first.
     """
-    selects = [
-        "SELECT line, CAST(NULL AS VARCHAR) AS field, CAST(NULL AS VARCHAR) AS sort, "
-        "CAST(NULL AS VARCHAR) AS reason FROM judged WHERE FALSE"
-    ]
+    selects = [_NOTHING]
     if problems:
         fields = " ".join(f"WHEN {n} THEN {literal(p.field)}" for n, p in enumerate(problems))
         reasons = " ".join(f"WHEN {n} THEN {literal(p.reason)}" for n, p in enumerate(problems))
@@ -146,8 +149,8 @@ def set_aside(
     )
     if orders:
         selects.append(
-            f"SELECT judged.line, {literal(key)}, owner, owner FROM judged JOIN ({_orphans()}) orphans "
-            "USING (line) WHERE owner IS NOT NULL"
+            f"SELECT judged.line, {literal(key)}, owner, owner FROM judged "
+            f"JOIN ({_orphans()}) orphans USING (line) WHERE owner IS NOT NULL"
         )
     if misshapen is not None:
         selects.append(f"SELECT CAST(line AS BIGINT), 'row', reason, reason FROM {misshapen}")
@@ -177,7 +180,7 @@ def settled(plan: Plan) -> str:
     )
     if plan.lines:
         return _merged_lines(rows, plan)
-    listed = ", ".join(f"kept.{name}" for name in contents(plan))
+    listed = ", ".join(f"kept.{identifier(name)}" for name in contents(plan))
     if not plan.markers:
         return (
             f"SELECT {listed}, CAST(1 AS BIGINT) AS n_lines, CAST(0 AS BIGINT) AS n_bad "
@@ -219,4 +222,5 @@ def withdrawn() -> str:
 
 def extent(moment_column: str) -> str:
     """First and last moment staged."""
-    return f"SELECT min({moment_column}), max({moment_column}) FROM incoming"
+    name = identifier(moment_column)
+    return f"SELECT min({name}), max({name}) FROM incoming"

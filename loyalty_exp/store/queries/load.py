@@ -14,7 +14,6 @@ from loyalty_exp.store.columns import Formula
 from loyalty_exp.store.queries.parse import (
     ColumnFormat,
     amount,
-    boolean,
     identifier,
     kind_counts,
     literal,
@@ -26,6 +25,7 @@ from loyalty_exp.store.queries.parse import (
 __all__ = [
     "LINE",
     "SAMPLE",
+    "STAND_INS",
     "Field",
     "Plan",
     "Problem",
@@ -33,12 +33,12 @@ __all__ = [
     "contents",
     "describe",
     "drop_view",
+    "first_rows",
     "kind_of_type",
     "kinds",
     "misshapen_rows",
     "not_plain",
     "of_database",
-    "parsed",
     "raw",
     "read_csv",
     "read_parquet",
@@ -53,8 +53,6 @@ LINE = "__line"
 
 SAMPLE = 2_000
 """Rows that tell whether the fast road is worth taking."""
-MAX_AMOUNT = 1e12
-FIRST_MOMENT, LAST_MOMENT = "1970-01-01", "2201-01-01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +74,13 @@ class Field:
     required: bool = True
     optional: frozenset[str] = frozenset()
     """Columns of the formula whose blanks count as 0."""
-    lowered: bool = False
-    """Letter case does not count (e-mail addresses)."""
+    refund: tuple[str, str] | None = None
+    """Columns of what was paid back, tax included, and of the total it is a part of."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the source that it reads."""
+        return (*self.formula.columns, *(self.refund or ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,11 @@ class Sale:
 
     column: str
     sales: tuple[str, ...]
-    """Words that make a sale, lower case; none given: every word but those not sales."""
+    """Words that make a sale, without letter case and accents."""
     others: tuple[str, ...] = ()
-    """Words that make no sale; a word in neither list is set aside."""
+    """Words that make no sale; a word in neither list is set aside. If empty, all others."""
+    shown: tuple[str, ...] = ()
+    """Words that make no sale and may be shown; any other is called another status."""
     credits: tuple[str, ...] = ()
     """Words that make a negative amount."""
     cancelled: str | None = None
@@ -115,7 +120,7 @@ class Plan:
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column of the source that the plan reads."""
-        used = [column for field in self.fields for column in field.formula.columns]
+        used = [column for field in self.fields for column in field.columns]
         if self.sale is not None:
             used += [self.sale.column, *filter(None, [self.sale.cancelled])]
         return tuple(dict.fromkeys((*used, *self.markers)))
@@ -127,12 +132,12 @@ class Plan:
             column: kinds[field.kind]
             for field in self.fields
             if field.kind in kinds
-            for column in field.formula.columns
+            for column in field.columns
         }
 
 
 _NO_TEXT, _NO_AMOUNT = "CAST(NULL AS VARCHAR)", "CAST(NULL AS DOUBLE)"
-_CONTENTS: Mapping[str, Mapping[str, str | None]] = {
+STAND_INS: Mapping[str, Mapping[str, str | None]] = {
     "orders": {
         "order_id": None,
         "customer": None,
@@ -155,7 +160,7 @@ _CONTENTS: Mapping[str, Mapping[str, str | None]] = {
 
 def contents(plan: Plan) -> tuple[str, ...]:
     """Our columns that a plan fills, in order."""
-    return tuple(_CONTENTS.get(plan.what) or (field.name for field in plan.fields))
+    return tuple(STAND_INS.get(plan.what) or (field.name for field in plan.fields))
 
 
 # --- sources ----------------------------------------------------------------------------------
@@ -175,6 +180,11 @@ def read_parquet(path: Path) -> str:
     read = f"read_parquet({literal(str(path))}, file_row_number=true)"
     number = f"file_row_number + 1 AS {identifier(LINE)}"
     return f"(SELECT * EXCLUDE (file_row_number), {number} FROM {read})"
+
+
+def first_rows(relation: str) -> str:
+    """The first rows of a relation."""
+    return f"(SELECT * FROM {relation} LIMIT {SAMPLE})"
 
 
 def describe(relation: str) -> str:
@@ -240,162 +250,6 @@ def styles(columns: Sequence[str]) -> str:
     """`style_counts` of each column, one after another."""
     counts = [count for column in columns for count in style_counts(column)]
     return f"SELECT {', '.join(counts)} FROM raw_rows"
-
-
-def parsed(
-    relation: str, plan: Plan, formats: Mapping[str, ColumnFormat], line: str = "NULL"
-) -> tuple[str, tuple[Problem, ...]]:
-    """Rows as typed values, each with the number of its first problem or NULL.
-
-    Args:
-        relation: what stands after FROM.
-        plan: the fields wanted.
-        formats: how each column is written.
-        line: the expression of a row's line.
-
-    Returns:
-        A query with the columns line, one a field, problem, dropped and continuation; and the
-        problems by number.
-    """
-    alias = {column: f"s{position}" for position, column in enumerate(plan.columns)}
-    inner = [f"{line} AS line"]
-    inner += [f"{identifier(column)} AS {alias[column]}" for column in plan.columns]
-    inner += [f"{_value(field, plan, formats)} AS v_{field.name}" for field in plan.fields]
-    known = {alias[column]: formats[column] for column in plan.columns}
-    problems: list[Problem] = []
-    cases = [
-        case
-        for field in plan.fields
-        for case in _cases(field, plan, [alias[c] for c in field.formula.columns], known, problems)
-    ]
-    dropped, status_case = _status(plan.sale, alias, known, problems)
-    continuation = " AND ".join(
-        [f"{text_of(alias[marker], known[alias[marker]])} IS NULL" for marker in plan.markers]
-    )
-    outer = ["line", *_outputs(plan)]
-    outer.append(f"{dropped} AS dropped")
-    outer.append(f"{continuation or 'FALSE'} AS continuation")
-    outer.append(f"CASE {' '.join([*status_case, *cases])} END AS problem")
-    text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {relation})"
-    return text, tuple(problems)
-
-
-def _outputs(plan: Plan) -> list[str]:
-    """Our columns: as read, or what stands in for them."""
-    read = {field.name for field in plan.fields}
-    stand_in = dict(_CONTENTS.get(plan.what, {}))
-    if plan.margin_rate is not None:
-        stand_in["margin"] = f"v_revenue * {plan.margin_rate!r}"
-    listed = []
-    for name in contents(plan):
-        other = stand_in.get(name)
-        if name not in read:
-            listed.append(f"{other} AS {name}")
-        elif other is None or name == "margin":
-            listed.append(f"v_{name} AS {identifier(name)}")
-        else:
-            listed.append(f"coalesce(v_{name}, {other}) AS {name}")
-    return listed
-
-
-def _value(field: Field, plan: Plan, formats: Mapping[str, ColumnFormat]) -> str:
-    column = field.formula.columns[0]
-    if field.kind in {"moment", "day"}:
-        read = moment(column, formats[column], plan.zone, plan.project_zone)
-        return f"CAST({read} AS DATE)" if field.kind == "day" else read
-    if field.kind == "amount":
-        return _signed(field.formula.amount(lambda name: _amount(field, name, formats[name])), plan)
-    if field.kind == "boolean":
-        return boolean(column, formats[column])
-    text = text_of(column, formats[column])
-    return f"lower({text})" if field.lowered else text
-
-
-def _amount(field: Field, column: str, form: ColumnFormat) -> str:
-    read = amount(column, form)
-    if column in field.optional:
-        return f"CASE WHEN {text_of(column, form)} IS NULL THEN 0 ELSE {read} END"
-    return read
-
-
-def _signed(read: str, plan: Plan) -> str:
-    """Credit notes make negative amounts, whatever their sign in the source."""
-    if plan.sale is None or not plan.sale.credits:
-        return read
-    status = f"lower({text_of(plan.sale.column)})"
-    return f"CASE WHEN {status} IN ({_listed(plan.sale.credits)}) THEN -abs({read}) ELSE {read} END"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return ", ".join(map(literal, words))
-
-
-def _cases(
-    field: Field,
-    plan: Plan,
-    sources: Sequence[str],
-    formats: Mapping[str, ColumnFormat],
-    problems: list[Problem],
-) -> list[str]:
-    """The WHENs that find what is wrong with a field."""
-    if plan.what == "customers" and not field.required:
-        return []
-    value = f"v_{field.name}"
-
-    def number(reason: str) -> int:
-        problems.append(Problem(field.name, reason))
-        return len(problems) - 1
-
-    blank = " AND ".join(f"{text_of(name, formats[name])} IS NULL" for name in sources)
-    if field.kind == "text":
-        return [f"WHEN {value} IS NULL THEN {number('blank')}"] if field.required else []
-    if field.kind == "id":
-        return [f"WHEN {value} IS NULL THEN {number('blank')}"]
-    if field.kind == "currency":
-        other = f"WHEN upper({value}) <> {literal(plan.currency)} "
-        return [
-            f"WHEN {value} IS NULL THEN {number('blank')}",
-            other + f"THEN {number(f'another currency than {plan.currency}')}",
-        ]
-    wrong = "not a number" if field.kind == "amount" else "not a date"
-    unread = f"CASE WHEN {blank} THEN {number('blank') if field.required else 'NULL'} "
-    cases = [f"WHEN {value} IS NULL THEN {unread}ELSE {number(wrong)} END"]
-    if field.kind == "amount":
-        cases.append(f"WHEN NOT isfinite({value}) THEN {number('not a finite number')}")
-        beyond = number("an amount beyond 1,000,000,000,000")
-        cases.append(f"WHEN abs({value}) > {MAX_AMOUNT!r} THEN {beyond}")
-    else:
-        cases.append(
-            f"WHEN NOT ({value} >= TIMESTAMP '{FIRST_MOMENT}' AND "
-            f"{value} < TIMESTAMP '{LAST_MOMENT}') THEN {number('a date outside 1970 to 2200')}"
-        )
-    return cases
-
-
-def _status(
-    sale: Sale | None,
-    alias: Mapping[str, str],
-    formats: Mapping[str, ColumnFormat],
-    problems: list[Problem],
-) -> tuple[str, list[str]]:
-    """The word that makes a row no sale, and the WHENs of a word that is not known."""
-    if sale is None:
-        return "CAST(NULL AS VARCHAR)", []
-    name = alias[sale.column]
-    word = text_of(name, formats[name])
-    known = f"lower({word}) IN ({_listed((*sale.sales, *sale.credits))})"
-    whens, cases = [], []
-    if sale.cancelled is not None:
-        gone = alias[sale.cancelled]
-        whens.append(f"WHEN {text_of(gone, formats[gone])} IS NOT NULL THEN 'cancelled'")
-    if sale.others:
-        whens.append(f"WHEN lower({word}) IN ({_listed(sale.others)}) THEN lower({word})")
-        problems.append(Problem("status", "a status that is not known: declare statuses"))
-        unknown = len(problems) - 1
-        cases.append(f"WHEN dropped IS NULL AND NOT coalesce({known}, FALSE) THEN {unknown}")
-    else:
-        whens.append(f"WHEN NOT coalesce({known}, FALSE) THEN coalesce(lower({word}), 'blank')")
-    return f"CASE {' '.join(whens)} END", cases
 
 
 def write_parquet(query: str, path: Path) -> str:

@@ -155,6 +155,7 @@ def _offset(text: str, project_zone: str) -> str:
     fixed = rf"regexp_replace({text}, ' ?([Zz]|UTC)$', '+00:00')"
     fixed = rf"regexp_replace({fixed}, ' ?([+-]\d{{2}}):?(\d{{2}})$', '\1:\2')"
     fixed = rf"regexp_replace({fixed}, '(:\d\d(\.\d+)?) ?([+-]\d{{2}})$', '\1\3:00')"
+    fixed = rf"regexp_replace({fixed}, '^(\S+[ T]\d{{1,2}}:\d\d)([+-]\d\d:\d\d)$', '\1:00\2')"
     at = f"timezone({literal(project_zone)}, TRY_CAST({fixed} AS TIMESTAMPTZ))"
     return f"CASE WHEN {_matches(text, _OFFSET)} THEN {at} END"
 
