@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
 import json
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
+_MACHINE = frozenset(
+    (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+)
+"""A folder that may not be written to, a full disk: no bug of ours."""
+
+_LOGGED = frozenset({"campaign", "on", "as_of", "segment", "limit", "lang"})
+"""Arguments that the journal keeps: they name no person, no path and no secret."""
+
+
 class _Group(click.Group):
     """Prints mistakes that a user can mend without a traceback, and exits 2."""
 
@@ -31,6 +41,12 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except LoyaltyExpError as error:
             click.echo(str(error), err=True)
+            ctx.exit(2)
+        except OSError as error:
+            if error.errno not in _MACHINE:
+                raise
+            name = Path(str(error.filename)).name if error.filename else "a file"
+            click.echo(f"{name}: {error.strerror}", err=True)
             ctx.exit(2)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -87,6 +103,25 @@ def _opened(ctx: click.Context) -> Iterator[Project]:
         return
     with console.status("starting") as status:
         yield open_project(ctx.obj, progress=status.update)
+
+
+@contextlib.contextmanager
+def _journaled(ctx: click.Context) -> Iterator[Project]:
+    """The project, for a command that changes, publishes or hands out: its end is written down."""
+    with _opened(ctx) as project:
+        outcome = "done"
+        try:
+            yield project
+        except BaseException as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            given = {name: value for name, value in ctx.params.items() if value is not None}
+            logged = {name: str(given[name]) for name in sorted(_LOGGED & given.keys())}
+            try:
+                project.record(str(ctx.info_name), logged, outcome)
+            except (LoyaltyExpError, OSError):
+                click.echo("this could not be written to the journal", err=True)
 
 
 def _format(*names: str) -> Callable[[Any], Any]:
@@ -152,7 +187,7 @@ def load(ctx: click.Context) -> None:
     """
     from loyalty_exp.terminal import load_table
 
-    with _opened(ctx) as project:
+    with _journaled(ctx) as project:
         reports = project.load()
     load_table(reports)
 
@@ -220,7 +255,7 @@ def contacts(
     """
     from loyalty_exp.terminal import contact_file, contact_table
 
-    with _opened(ctx) as project:
+    with _journaled(ctx) as project:
         found = project.contacts(as_of, segment, limit)
     language = project.declaration.project.locale
     if output is None:
@@ -233,14 +268,33 @@ def contacts(
 @main.command()
 @click.argument("campaign")
 @click.option("--on", type=_Day(), help="First day of a new wave of a rolling campaign.")
+@click.option(
+    "--list-format",
+    "form",
+    type=click.Choice(("csv", "parquet")),
+    default="csv",
+    show_default=True,
+    help="What the lists are written as.",
+)
+@click.option("--bom", is_flag=True, help="Start CSV lists so that Excel reads their accents.")
+@click.option("--push-table", metavar="NAME", help="Put the lists into this table as well.")
 @click.pass_context
-def launch(ctx: click.Context, campaign: str, on: dt.date | None) -> None:
+def launch(
+    ctx: click.Context,
+    campaign: str,
+    on: dt.date | None,
+    form: Literal["csv", "parquet"],
+    bom: bool,
+    push_table: str | None,
+) -> None:
     """Freeze the plan, draw, and write the contact and do-not-contact lists; once only.
 
-    Example: loyalty-exp launch winback-2026
+    `launch universal_holdout` draws the customers left out of every campaign.
+
+    Example: loyalty-exp launch winback-2026 --bom
     """
     with _opened(ctx) as project:
-        launched = project.launch(campaign, on)
+        launched = project.launch(campaign, on, form=form, bom=bom, push_table=push_table)
     plan = launched.plan
     if not launched.new:
         click.echo(f"{campaign} was launched before; nothing was changed")
@@ -348,9 +402,69 @@ def report(
 
     Example: loyalty-exp report --lang fr
     """
-    with _opened(ctx) as project:
+    with _journaled(ctx) as project:
         paths = project.report(directory, lang, bundle)
     click.echo(f"{len(paths)} pages; open {paths[0]}")
+
+
+@main.command()
+@click.argument("customer")
+@click.pass_context
+def forget(ctx: click.Context, customer: str) -> None:
+    """Erase a person from the store and the lists; totals and draws stay as they were.
+
+    Orders keep their amounts under a tombstone, `verify` still passes, and a source that still
+    holds the person does not bring the id back. The source files themselves are yours to mend.
+
+    Example: loyalty-exp forget 004217
+    """
+    with _journaled(ctx) as project:
+        erased = project.forget(customer)
+    for name, rows in erased.rows.items():
+        click.echo(f"  {name}: {rows} rows {'deleted' if name == 'customers' else 'kept'}")
+    click.echo(f"forgotten; totals are kept under {erased.tombstone}")
+
+
+@main.command("export-person")
+@click.argument("customer")
+@click.option("--output", type=click.Path(path_type=Path), help="File, readable to you only.")
+@click.pass_context
+def export_person(ctx: click.Context, customer: str, output: Path | None) -> None:
+    """Print everything held about a person, as JSON; exit 1 where nothing is held.
+
+    Example: loyalty-exp export-person 004217 --output answer.json
+    """
+    from loyalty_exp.terminal import person_file
+
+    with _journaled(ctx) as project:
+        found = project.person(customer)
+    if output is None:
+        click.echo(found.to_json())
+    else:
+        person_file(found, output)
+        click.echo(str(output))
+    if not found.held:
+        sys.exit(1)
+
+
+@main.command("log")
+@_format("json")
+@click.pass_context
+def log_(ctx: click.Context, form: str) -> None:
+    """Show who ran what: commands that changed, published or handed out anything.
+
+    Example: loyalty-exp log
+    """
+    from dataclasses import asdict
+
+    from loyalty_exp.terminal import journal_table
+
+    with _opened(ctx) as project:
+        found = project.log()
+    if form == "json":
+        _print_json([asdict(entry) for entry in found])
+    else:
+        journal_table(found)
 
 
 @main.command()

@@ -25,15 +25,18 @@ from loyalty_exp.declare.rules import parse_rule
 from loyalty_exp.declare.toml import read
 from loyalty_exp.design.audience import present_attributes
 from loyalty_exp.design.draw import (
+    NobodyEligibleError,
     Verification,
     changes,
     draw_wave,
     launched_plans,
-    roster_rows,
+    refuse_edited,
     verify_wave,
 )
-from loyalty_exp.design.lists import write_lists
+from loyalty_exp.design.elsewhere import freeze_split
+from loyalty_exp.design.lists import ListFormat, push_lists, write_lists
 from loyalty_exp.design.power import DRAWS, CampaignPlanReport, plan_campaign
+from loyalty_exp.design.universal import not_drawn, rotation, universal_campaign
 from loyalty_exp.design.withdraw import withdraw
 from loyalty_exp.errors import LaunchError, MeasureError
 from loyalty_exp.measure.campaign import measure_campaign
@@ -59,6 +62,7 @@ from loyalty_exp.store.journal import Entry, append, entries
 from loyalty_exp.store.load import LoadReport, load
 from loyalty_exp.store.queries import registry
 from loyalty_exp.store.queries.draw import UNIVERSAL
+from loyalty_exp.store.queries.lists import roster_rows
 from loyalty_exp.store.tables import customers_table, memberships
 
 __all__ = ["Launched", "Project", "open_project"]
@@ -183,48 +187,90 @@ class Project:
             currency = self.declaration.project.currency
             return contact_priorities(connection, fit, currency, limit=limit, within=within)
 
-    def launch(self, campaign_id: str, on: dt.date | None = None) -> Launched:
+    def launch(
+        self,
+        campaign_id: str,
+        on: dt.date | None = None,
+        *,
+        form: ListFormat = "csv",
+        bom: bool = False,
+        push_table: str | None = None,
+    ) -> Launched:
         """Draw a campaign, freeze its plan and write its lists; once only.
 
         Args:
-            campaign_id: id of the campaign.
+            campaign_id: id of the campaign, or `universal_holdout`.
             on: first day of a new wave of a rolling campaign; the day after the data end if None.
+            form: what the lists are written as.
+            bom: start CSV lists with a byte-order mark, for Excel.
+            push_table: put the roster into this table of the store's database too.
 
         Raises:
-            LaunchError: nobody is eligible, or the declaration changed since the launch.
+            LaunchError: nobody is eligible, the declaration changed since the launch, or the
+                universal holdout of the period is not drawn.
         """
         campaign = self._campaign(campaign_id)
         with self.store.write(repeatable=True) as connection:
-            kept = _plans(connection, campaign_id)
-            if kept and campaign.enrolment == "once":
-                if changed := changes(kept[0], campaign):
-                    raise LaunchError(
-                        f"{campaign_id} was launched on the plan {kept[0].digest[:12]} and its "
-                        "declaration was edited since: " + "; ".join(changed) + ". The frozen "
-                        "plan stands; put the declaration back, or declare a new campaign"
-                    )
-                plan, new = kept[0], False
-            else:
-                first = not kept
-                start = campaign.start if first else on or self._day_after_data(connection)
-                as_of = campaign.as_of if first else start - dt.timedelta(days=1)
-                rules = self._enrol(connection, campaign, as_of)
-                self._progress(f"drawing {campaign_id}")
-                plan = draw_wave(
-                    connection,
-                    campaign_id,
-                    campaign,
-                    project=self.declaration.project,
-                    wave=len(kept),
-                    start=start,
-                    as_of=as_of,
-                    rules=rules,
-                    features=customer_features,
-                    now=dt.datetime.now(dt.UTC).replace(tzinfo=None),
-                    version=_version(),
-                )
-                new = True
-        return Launched(plan, new, tuple(self._write_lists(plan)))
+            plans = launched_plans(connection)
+            kept = [plan for plan in plans if plan.campaign == campaign_id]
+            standing = self._standing(campaign_id, campaign, kept)
+            plan = standing or self._draw(connection, campaign_id, campaign, plans, on)
+        new = all(plan.wave != wave.wave for wave in kept)
+        lists: list[Path] = []
+        if campaign.assignment is None:
+            lists = self._write_lists(plan, form, bom=bom, missing_only=not new)
+        if push_table is not None:
+            with self.store.write() as connection:
+                push_lists(connection, plan, push_table)
+        return Launched(plan, new, tuple(lists))
+
+    def _standing(
+        self, campaign_id: str, campaign: Campaign, kept: Sequence[FrozenPlan]
+    ) -> FrozenPlan | None:
+        """The wave that stands and needs no draw; None when one is to be drawn."""
+        universal = self.declaration.universal_holdout
+        standing = kept[0] if kept else None
+        if campaign_id == UNIVERSAL and universal is not None:
+            standing = rotation(universal, kept)
+        if standing is not None:
+            refuse_edited(standing, campaign)
+        return None if campaign.enrolment == "rolling" else standing
+
+    def _draw(
+        self,
+        connection: sa.Connection,
+        campaign_id: str,
+        campaign: Campaign,
+        plans: Sequence[FrozenPlan],
+        on: dt.date | None,
+    ) -> FrozenPlan:
+        """A new wave; of a rolling campaign without anybody new, the last one."""
+        kept = [plan for plan in plans if plan.campaign == campaign_id]
+        later = bool(kept) and campaign.enrolment == "rolling"
+        start = (on or self._day_after_data(connection)) if later else campaign.start
+        as_of = start - dt.timedelta(days=1) if later else campaign.as_of
+        if later and start > campaign.end:
+            raise LaunchError(f"{campaign_id} enrols until {campaign.end}; {start} is too late")
+        universal = None if campaign_id == UNIVERSAL else self.declaration.universal_holdout
+        if waiting := not_drawn(universal, start, plans):
+            raise LaunchError(f"{campaign_id}: {waiting}")
+        given: dict[str, Any] = {
+            "project": self.declaration.project,
+            "rules": self._enrol(connection, campaign, as_of),
+            "now": dt.datetime.now(dt.UTC).replace(tzinfo=None),
+            "version": _version(),
+        }
+        if campaign.assignment is not None:
+            self._progress(f"reading the split of {campaign_id}")
+            return freeze_split(connection, campaign_id, campaign, base=self.base, **given)
+        self._progress(f"drawing {campaign_id}")
+        given |= {"wave": len(kept), "start": start, "as_of": as_of, "features": customer_features}
+        try:
+            return draw_wave(connection, campaign_id, campaign, **given)
+        except NobodyEligibleError:
+            if not later:
+                raise
+            return kept[-1]
 
     def verify(self, campaign_id: str | None = None) -> list[Verification]:
         """Draw every launched wave again from its recipe and compare.
@@ -252,6 +298,8 @@ class Project:
                     f"{campaign_id} was not launched; run `loyalty-exp launch {campaign_id}`"
                 )
             declared = self.declaration.campaigns.get(campaign_id)
+            if campaign_id == UNIVERSAL:
+                plans = plans[-1:]  # each rotation is a measurement of its own
             self._progress(f"measuring {campaign_id}")
             return measure_campaign(
                 connection,
@@ -382,6 +430,9 @@ class Project:
 
     def _campaign(self, campaign_id: str) -> Campaign:
         campaigns = self.declaration.campaigns
+        universal = self.declaration.universal_holdout
+        if campaign_id == UNIVERSAL and universal is not None:
+            return universal_campaign(universal)
         if campaign_id not in campaigns:
             known = ", ".join(campaigns) or "none"
             raise LaunchError(f"no campaign {campaign_id!r} is declared; declared: {known}")
@@ -419,11 +470,20 @@ class Project:
                 connection.execute(memberships.insert().from_select(names, rows))
         return texts
 
-    def _write_lists(self, plan: FrozenPlan) -> list[Path]:
+    def _write_lists(
+        self, plan: FrozenPlan, form: ListFormat, *, bom: bool, missing_only: bool
+    ) -> list[Path]:
         folder = self.base / "lists" / plan.campaign / f"wave-{plan.wave}"
         with self.store.read() as connection:
             rows = connection.execute(roster_rows(plan.campaign, plan.wave))
-            return write_lists(folder, plan.arms, (row[:4] for row in rows))
+            return write_lists(
+                folder,
+                plan.arms,
+                ((row[0], row[1], row[2], row[3]) for row in rows),
+                form=form,
+                bom=bom,
+                missing_only=missing_only,
+            )
 
     def _data_through(self, connection: sa.Connection) -> dt.date:
         """Last day of data: that of the last order, or the declared day of the export."""

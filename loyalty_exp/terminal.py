@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from loyalty_exp.measure.results import CampaignResult, EffectRow
     from loyalty_exp.segment.membership import SegmentRow
     from loyalty_exp.segment.priorities import Priority
+    from loyalty_exp.store.erase import PersonalData
+    from loyalty_exp.store.journal import Entry
     from loyalty_exp.store.load import LoadReport
 
 __all__ = [
@@ -29,7 +32,9 @@ __all__ = [
     "contact_file",
     "contact_table",
     "effect_table",
+    "journal_table",
     "load_table",
+    "person_file",
     "plan_json",
     "plan_table",
     "segment_table",
@@ -103,6 +108,14 @@ def contact_file(found: Sequence[Priority], path: Path, language: str) -> None:
         for row in found
     )
     write_private(path, header, rows)
+
+
+def person_file(found: PersonalData, path: Path) -> None:
+    """Write what is held about a person into a file that only its owner can read."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(found.to_json() + "\n")
 
 
 def effect_table(result: CampaignResult) -> None:
@@ -266,6 +279,16 @@ def comparison_table(found: Comparison, currency: str) -> None:
     console.print(bridge)
     for note in found.notes:
         console.print(f"Note: {note}", markup=False)
+
+
+def journal_table(entries: Sequence[Entry]) -> None:
+    """Print the journal."""
+    table = Table("ended (UTC)", "account", "command", "arguments", "version", "outcome", box=None)
+    for entry in entries:
+        given = ", ".join(f"{name}={value}" for name, value in entry.arguments.items())
+        at = f"{entry.at:%Y-%m-%d %H:%M:%S}"
+        table.add_row(at, entry.actor, entry.command, escape(given), entry.version, entry.outcome)
+    _console().print(table)
 
 
 def _cells(row: EffectRow) -> tuple[str, ...]:

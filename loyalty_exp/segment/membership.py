@@ -37,19 +37,19 @@ class Rule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SegmentRow:
-    """Size of a segment at a date."""
+    """Size of a segment at a date; figures are None where too few customers are in it."""
 
     scheme: str
     """rfm, tiers, risk, value, or declared"""
     segment: str
     """name of the segment"""
-    customers: int
+    customers: int | None
     """customers in it who ordered at least once up to the date"""
-    active: int
+    active: int | None
     """those with an order in the last 12 months"""
-    revenue_12m: float
+    revenue_12m: float | None
     """their revenue of the last 12 months, net of refunds, in currency"""
-    orders_12m: int
+    orders_12m: int | None
     """their orders of the last 12 months"""
     share: float | None
     """revenue_12m / revenue_12m of all customers; None where that is not positive"""

@@ -13,6 +13,7 @@ from babel.numbers import format_currency, format_decimal, format_percent
 
 from loyalty_exp.segment.features import customer_features
 from loyalty_exp.segment.lifetime import LifetimeFit
+from loyalty_exp.store.queries.erase import tombstones
 from loyalty_exp.store.tables import assignments
 
 __all__ = ["Priority", "contact_priorities"]
@@ -98,7 +99,7 @@ def _statement(fit: LifetimeFit, limit: int, within: sa.Select[Any] | None) -> s
             found.c.median_gap_days,
         )
         .where(found.c.repeat_days > 0, weight > 0, margin * leaving > 0)
-        .where(found.c.customer.not_in(held_out))
+        .where(found.c.customer.not_in(held_out), found.c.customer.not_in(tombstones()))
         .order_by(at_risk.desc(), found.c.customer)
         .limit(limit)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +18,12 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from loyalty_exp.errors import StoreError
 from loyalty_exp.store import tables
+from loyalty_exp.store.queries.erase import compaction
 
 __all__ = ["Store", "digest_number", "open_store"]
 
 LOCK_PATIENCE_SECONDS = 30.0
+_FATAL = re.compile(r"^(?:FATAL|IO|Out of Memory) Error", re.IGNORECASE)
 _LOCK_HOLDER = re.compile(r"Conflicting lock is held in (?P<who>.+?)\.(?: |$)", re.DOTALL)
 
 
@@ -76,7 +79,10 @@ class Store:
         """
         if not self.exists():
             raise StoreError(f"{self.name}: nothing is loaded yet; run `loyalty-exp load` first")
-        with self._connect(read_only=True, repeatable=repeatable) as connection:
+        with (
+            self._readable_errors(),
+            self._connect(read_only=True, repeatable=repeatable) as connection,
+        ):
             yield connection
 
     @contextlib.contextmanager
@@ -91,6 +97,8 @@ class Store:
             StoreError: the store cannot be opened for writing.
         """
         with (
+            self._private_files(),
+            self._readable_errors(),
             self._connect(read_only=False, repeatable=repeatable) as connection,
             connection.begin(),
         ):
@@ -114,6 +122,57 @@ class Store:
         with self._connect(read_only=False) as connection, connection.begin() as transaction:
             yield connection
             transaction.rollback()
+
+    def compact(self) -> None:
+        """Write an embedded store anew, so that its free pages hold nothing that was erased.
+
+        The file is replaced whole while its lock is held; killed half way, the old one stands. A
+        server is left to its administrator.
+
+        Raises:
+            StoreError: there is no room for a second file, or another process holds the store.
+        """
+        path = self.path
+        if path is None:
+            return
+        fresh = path.with_name(f"{path.name}.compact")
+        fresh.unlink(missing_ok=True)
+        with (
+            self._private_files(),
+            self._readable_errors(),
+            self._connect(read_only=False) as connection,
+        ):
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            name = str(connection.scalar(sa.select(sa.func.current_database())))
+            for statement in compaction(name, fresh):
+                connection.exec_driver_sql(statement)
+            fresh.chmod(path.stat().st_mode)
+            with fresh.open("rb") as file:
+                os.fsync(file.fileno())
+            fresh.replace(path)
+
+    @contextlib.contextmanager
+    def _private_files(self) -> Iterator[None]:
+        """An embedded store and its log are made readable to their owner only."""
+        if self.path is None:
+            yield
+            return
+        before = os.umask(0o077)
+        try:
+            yield
+        finally:
+            os.umask(before)
+
+    @contextlib.contextmanager
+    def _readable_errors(self) -> Iterator[None]:
+        """A failure of the machine or the connection as a sentence; mistakes of ours stay bugs."""
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            reason = str(error.orig).strip().partition("\n")[0]
+            if not isinstance(error, sa.exc.OperationalError) and not _FATAL.search(reason):
+                raise
+            raise StoreError(f"{self.name}: {reason}; nothing was changed") from error
 
     @property
     def name(self) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.store import tables
-from loyalty_exp.store.queries.parse import literal
+from loyalty_exp.store.queries.parse import identifier, literal
 
 __all__ = [
     "HOLDERS",
     "PREFIX",
+    "compaction",
     "count_rows",
     "erased_units",
     "gap_of",
@@ -129,6 +130,16 @@ def suppressed(key: str, listed: Sequence[str], rows: Path, *, drop: bool) -> st
         return f"SELECT * FROM {read} WHERE NOT coalesce({gone}, FALSE)"  # noqa: S608
     put = f"CASE WHEN {gone} THEN {stone} ELSE customer END"
     return f"SELECT * REPLACE ({put} AS customer) FROM {read}"  # noqa: S608
+
+
+def compaction(name: str, fresh: Path) -> tuple[str, ...]:
+    """DuckDB's texts that copy the open database of that name into a new file."""
+    return (
+        "CHECKPOINT",
+        f"ATTACH {literal(str(fresh))} AS compacted",
+        f"COPY FROM DATABASE {identifier(name)} TO compacted",
+        "DETACH compacted",
+    )
 
 
 def count_rows(rows: Path) -> str:
