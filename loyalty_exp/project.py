@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +35,7 @@ from loyalty_exp.design.draw import (
     verify_wave,
 )
 from loyalty_exp.design.elsewhere import freeze_split
-from loyalty_exp.design.lists import ListFormat, push_lists, write_lists
+from loyalty_exp.design.lists import ListFormat, check_table, push_lists, write_lists
 from loyalty_exp.design.power import DRAWS, CampaignPlanReport, plan_campaign
 from loyalty_exp.design.universal import not_drawn, rotation, universal_campaign
 from loyalty_exp.design.withdraw import withdraw
@@ -42,6 +43,7 @@ from loyalty_exp.errors import LaunchError, MeasureError
 from loyalty_exp.measure.campaign import measure_campaign
 from loyalty_exp.measure.effects import CUMULATIVE
 from loyalty_exp.measure.programme import programme
+from loyalty_exp.measure.restatement import restated, to_publish
 from loyalty_exp.measure.results import CampaignResult, Provenance
 from loyalty_exp.report.render import single_file, site
 from loyalty_exp.segment.cells import suppress_small
@@ -63,7 +65,7 @@ from loyalty_exp.store.load import LoadReport, load
 from loyalty_exp.store.queries import registry
 from loyalty_exp.store.queries.draw import UNIVERSAL
 from loyalty_exp.store.queries.lists import roster_rows
-from loyalty_exp.store.tables import customers_table, memberships
+from loyalty_exp.store.tables import customers_table, memberships, published
 
 __all__ = ["Launched", "Project", "open_project"]
 
@@ -210,6 +212,8 @@ class Project:
                 universal holdout of the period is not drawn.
         """
         campaign = self._campaign(campaign_id)
+        if push_table is not None:
+            check_table(push_table)
         with self.store.write(repeatable=True) as connection:
             plans = launched_plans(connection)
             kept = [plan for plan in plans if plan.campaign == campaign_id]
@@ -301,13 +305,14 @@ class Project:
             if campaign_id == UNIVERSAL:
                 plans = plans[-1:]  # each rotation is a measurement of its own
             self._progress(f"measuring {campaign_id}")
-            return measure_campaign(
+            result = measure_campaign(
                 connection,
                 plans,
                 provenance=self._provenance(connection, f"loyalty-exp measure {campaign_id}"),
                 deviations=changes(plans[0], declared) if declared else (),
                 caveat=self.caveat,
             )
+            return restated(connection, result)
 
     def launched(self) -> list[str]:
         """Ids of the launched campaigns, in alphabetical order."""
@@ -355,12 +360,15 @@ class Project:
     ) -> list[Path]:
         """Write the HTML site of every launched campaign; its index comes first.
 
+        Pages are replaced whole, and what they show of closed months is kept as published.
+
         Args:
             directory: where; `reports` beside the declaration if None.
             language: fr or en; the project's if None.
             bundle: write one file to mail, here, instead of a folder.
         """
         everything = {name: self.measure(name) for name in self.launched()}
+        shown = list(everything.values())
         universal = everything.pop(UNIVERSAL, None)
         results = list(everything.values())
         given: dict[str, Any] = {
@@ -368,12 +376,25 @@ class Project:
             "project": self.declaration.project.name,
             "universal": universal,
             "programme": programme(universal, results) if universal else None,
-            "years": self._years([*everything.values(), *([universal] if universal else [])]),
+            "years": self._years(shown),
         }
-        if bundle is not None:
-            return [single_file(results, bundle, **given)]
-        folder = directory or self.base / "reports"
-        return site(results, folder, **given, progress=self._progress)
+        target = bundle.parent if bundle else directory or self.base / "reports"
+        with tempfile.TemporaryDirectory(prefix=".pages-", dir=_made(target)) as fresh:
+            if bundle is not None:
+                pages = [single_file(results, Path(fresh) / bundle.name, **given)]
+            else:
+                pages = site(results, Path(fresh), **given, progress=self._progress)
+            self._publish(shown)
+            return [page.replace(target / page.name) for page in pages]
+
+    def _publish(self, results: Sequence[CampaignResult]) -> None:
+        """Keep the closed figures that were shown for the first time, or with another value."""
+        now = dt.datetime.now(dt.UTC)
+        with self.store.read() as connection:
+            rows = [row for result in results for row in to_publish(connection, result, now)]
+        if rows:
+            with self.store.write() as connection:
+                connection.execute(published.insert(), rows)
 
     def _years(self, results: Sequence[CampaignResult]) -> dict[str, Any] | None:
         """The year-over-year comparison for the pages; None without two whole years of data."""
@@ -540,6 +561,11 @@ def _effects_within(
             if segment is not None and len(known) == len(limits):
                 found.append(MeasuredEffect(segment, plan.campaign, *known))
     return found
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _version() -> str:

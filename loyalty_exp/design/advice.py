@@ -285,7 +285,9 @@ def _conflict(report: CampaignPlanReport, conflict: Conflict) -> PlanSentence:
         when = f"runs on {conflict.overlap_days} of the same days"
     else:
         when = f"lies {conflict.rest_days} days apart, within the cooldown"
-    if conflict.goes_first is None:
+    if conflict.other_launched:
+        how = "it is launched: its customers are left out where priority or cooldown say so"
+    elif conflict.goes_first is None:
         how = "both have the same priority: whichever is launched first takes them"
     elif conflict.goes_first == report.campaign:
         how = "this one has priority: launch it first"
@@ -298,6 +300,7 @@ def _conflict(report: CampaignPlanReport, conflict: Conflict) -> PlanSentence:
         "overlap_days": conflict.overlap_days,
         "rest_days": conflict.rest_days,
         "goes_first": conflict.goes_first,
+        "other_launched": conflict.other_launched,
     }
     return PlanSentence("conflict", text, values)
 

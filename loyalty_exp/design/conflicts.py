@@ -14,6 +14,7 @@ from loyalty_exp.declare.models import Campaign
 from loyalty_exp.design.forecast import CalendarEntry, Conflict
 from loyalty_exp.design.past import Members
 from loyalty_exp.store.queries import plan as queries
+from loyalty_exp.store.queries.draw import UNIVERSAL
 
 __all__ = ["calendar_of", "conflicts_of"]
 
@@ -49,6 +50,7 @@ def conflicts_of(
     campaigns: Mapping[str, Campaign],
     as_of: dt.date,
     members: Members,
+    launched: Collection[str] = (),
 ) -> tuple[Conflict, ...]:
     """Other campaigns that run, or end or start within a cooldown, while customers are shared.
 
@@ -58,7 +60,13 @@ def conflicts_of(
         campaigns: declared campaigns, by id, this one included.
         as_of: date at which the other's segments are taken.
         members: customers of a segment at a date.
+        launched: ids of the campaigns launched already.
+
+    Returns:
+        The longest overlap first; none for the universal holdout, which goes before all.
     """
+    if campaign_id == UNIVERSAL:
+        return ()
     campaign = campaigns[campaign_id]
     found = []
     for name, other in campaigns.items():
@@ -73,7 +81,8 @@ def conflicts_of(
         if campaign.priority != other.priority:
             first = campaign_id if campaign.priority > other.priority else name
         both = tuple(segment for segment in campaign.segments if segment in other.segments)
-        found.append(Conflict(name, overlap, rest, both, shared, first))
+        done = name in launched
+        found.append(Conflict(name, overlap, rest, both, shared, first, done))
     return tuple(sorted(found, key=lambda c: (-c.overlap_days, c.rest_days, c.other)))
 
 

@@ -31,19 +31,25 @@ from loyalty_exp.store.outcomes import covariate_of, read_outcomes
 from loyalty_exp.store.queries import draw as queries
 from loyalty_exp.store.queries import erase
 from loyalty_exp.store.queries.moments import METRICS, Window, cap
-from loyalty_exp.store.tables import assignments, customer_month, launches
+from loyalty_exp.store.tables import customer_month, launches
 
 __all__ = [
+    "NobodyEligibleError",
     "Verification",
     "arm_shares",
     "changes",
     "draw_wave",
+    "freeze_wave",
     "launched_plans",
     "planned_looks",
-    "roster_rows",
+    "refuse_edited",
     "salt_of",
     "verify_wave",
 ]
+
+
+class NobodyEligibleError(LaunchError):
+    """A launch is refused because there is nobody to draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,20 @@ def changes(plan: FrozenPlan, campaign: Campaign) -> tuple[str, ...]:
     )
 
 
+def refuse_edited(plan: FrozenPlan, campaign: Campaign) -> None:
+    """Refuse to go on with a campaign whose declaration was edited after its launch.
+
+    Raises:
+        LaunchError: with every field that differs, frozen and now.
+    """
+    if changed := changes(plan, campaign):
+        raise LaunchError(
+            f"{plan.campaign} was launched on the plan {plan.digest[:12]} and its declaration was "
+            "edited since: " + "; ".join(changed) + ". The frozen plan stands; put the declaration "
+            "back, or declare a new campaign"
+        )
+
+
 def draw_wave(
     connection: sa.Connection,
     campaign_id: str,
@@ -123,7 +143,8 @@ def draw_wave(
         version: version of this package.
 
     Raises:
-        LaunchError: nobody is eligible, an arm would be empty, or an attribute is missing.
+        NobodyEligibleError: nobody is eligible.
+        LaunchError: an arm would be empty, or an attribute is missing.
     """
     plans = launched_plans(connection)
     audience = fill_audience(
@@ -140,16 +161,59 @@ def draw_wave(
     connection.execute(
         queries.assign(drawn, audience.cuts, population, by_segment=audience.by_segment)
     )
+    return freeze_wave(
+        connection,
+        drawn,
+        campaign,
+        project=project,
+        start=start,
+        as_of=as_of,
+        rules=rules,
+        cuts=audience.cuts,
+        flow=audience.flow,
+        now=now,
+        version=version,
+    )
+
+
+def freeze_wave(
+    connection: sa.Connection,
+    drawn: queries.Draw,
+    campaign: Campaign,
+    *,
+    project: Project,
+    start: dt.date,
+    as_of: dt.date,
+    rules: Mapping[str, str],
+    cuts: tuple[float, ...],
+    flow: Sequence[tuple[str, int]],
+    now: dt.datetime,
+    version: str,
+) -> FrozenPlan:
+    """Freeze the plan of a wave whose assignments stand, and enter it in the registry.
+
+    Args:
+        connection: the transaction that holds the assignments.
+        drawn: arms and counts of every stratum.
+        campaign: its declaration.
+        project: the project's declaration.
+        start: first day of the wave.
+        as_of: date of the memberships.
+        rules: the rule of each declared segment, as text.
+        cuts: limits of the revenue bands.
+        flow: units by step, up to the eligible.
+        now: time of the launch, UTC.
+        version: version of this package.
+    """
     looks = planned_looks(start, campaign.measure_until)
     past = _past_window(connection, drawn, start, looks, by_customer=campaign.unit == "customer_id")
-    flow = [*audience.flow]
-    flow += [
+    by_arm = [
         (f"arm: {arm}", sum(row.counts[place] for row in drawn.strata))
         for place, arm in enumerate(drawn.arms)
     ]
     plan = FrozenPlan(
-        campaign=campaign_id,
-        wave=wave,
+        campaign=drawn.campaign,
+        wave=drawn.wave,
         name=campaign.name,
         hypothesis=campaign.hypothesis or "",
         declaration=campaign.model_dump(mode="json"),
@@ -174,16 +238,16 @@ def draw_wave(
         unit=campaign.unit,
         segments=dict(rules),
         strata=drawn.strata,
-        band_cuts=audience.cuts,
-        flow=tuple(flow),
+        band_cuts=cuts,
+        flow=(*flow, *by_arm),
         salt=drawn.salt,
-        roster_sum=connection.scalar(queries.roster_sum(campaign_id, wave)) or "0",
+        roster_sum=connection.scalar(queries.roster_sum(drawn.campaign, drawn.wave)) or "0",
         version=version,
     )
     connection.execute(
         launches.insert().values(
-            campaign=campaign_id,
-            wave=wave,
+            campaign=drawn.campaign,
+            wave=drawn.wave,
             launched_at=now,
             as_of=as_of,
             start=start,
@@ -196,7 +260,10 @@ def draw_wave(
 
 
 def verify_wave(connection: sa.Connection, campaign_id: str, wave: int) -> Verification:
-    """Draw a launched wave again from its recipe and compare it with what the store holds."""
+    """Draw a launched wave again from its recipe and compare it with what the store holds.
+
+    A split drawn elsewhere has no recipe: its roster is compared with the frozen checksum only.
+    """
     row = connection.execute(
         sa.select(launches.c.plan, launches.c.digest).where(
             launches.c.campaign == campaign_id, launches.c.wave == wave
@@ -208,7 +275,8 @@ def verify_wave(connection: sa.Connection, campaign_id: str, wave: int) -> Verif
     plan = FrozenPlan.from_json(row.plan)
     left = _without_forgotten(connection, plan)
     drawn = queries.Draw(plan.campaign, plan.wave, plan.salt, plan.arms, left)
-    if moved := connection.scalar(queries.redrawn_differences(drawn)):
+    elsewhere = plan.declaration.get("assignment") is not None
+    if not elsewhere and (moved := connection.scalar(queries.redrawn_differences(drawn))):
         problems.append(f"{moved} units are not in the arm that the recipe gives them")
     counted = {
         (stratum, arm): units
@@ -268,11 +336,12 @@ def _share_out(
     """Counts of every stratum and arm.
 
     Raises:
-        LaunchError: nobody is eligible, or an arm would be empty.
+        NobodyEligibleError: nobody is eligible.
+        LaunchError: an arm would be empty.
     """
     if not audience.units:
         steps = "; ".join(f"{step} {units}" for step, units in audience.flow)
-        raise LaunchError(f"{campaign_id}: nobody is eligible: {steps}")
+        raise NobodyEligibleError(f"{campaign_id}: nobody is eligible: {steps}")
     counts = allocate([size for _, size in audience.sizes], arm_shares(campaign), salt)
     arms = ("holdout", *campaign.treated_arms)
     for place, arm in enumerate(arms):
@@ -345,14 +414,3 @@ def _cap(connection: sa.Connection, past: Window | None, metric: str) -> float |
     months = past.covariate_months + past.months
     value: Any = connection.scalar(cap(replace(past, covariate_months=months), metric))
     return None if value is None else float(value)
-
-
-def roster_rows(campaign_id: str, wave: int) -> sa.Select[Any]:
-    """(customer, unit, segment, arm) of a wave, in order of the customer; nobody forgotten."""
-    columns = assignments.c
-    return (
-        sa.select(columns.customer, columns.unit, columns.segment, columns.arm)
-        .where(columns.campaign == campaign_id, columns.wave == wave)
-        .where(columns.customer.not_in(erase.tombstones()))
-        .order_by(columns.customer)
-    )

@@ -196,6 +196,7 @@ class Conflict:
     """Eligible customers here who are in the other's segments too."""
     goes_first: str | None
     """The campaign of higher priority; None where both are equal."""
+    other_launched: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,21 +1,44 @@
 """The lists a launch hands over: one a treated arm, and the do-not-contact list.
 
-They are the only files with customers in them: mode 0600, safe in a spreadsheet.
+They are the only files with customers in them: mode 0600, safe in a spreadsheet, whole or not
+there at all.
 """
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Sequence
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO, Literal
 
-__all__ = ["DO_NOT_CONTACT", "safe_cell", "write_lists", "write_private"]
+import sqlalchemy as sa
+
+from loyalty_exp.declare.frozen import FrozenPlan
+from loyalty_exp.errors import LaunchError
+from loyalty_exp.store.queries import lists as queries
+
+__all__ = [
+    "DO_NOT_CONTACT",
+    "ListFormat",
+    "push_lists",
+    "safe_cell",
+    "write_lists",
+    "write_private",
+]
+
+ListFormat = Literal["csv", "parquet"]
 
 DO_NOT_CONTACT = "do-not-contact"
 HEADER = ("customer_id", "unit", "segment", "arm")
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+Row = tuple[str, str, str, str]
 
 
 def safe_cell(text: str) -> str:
@@ -26,53 +49,136 @@ def safe_cell(text: str) -> str:
 def write_lists(
     folder: Path,
     arms: Sequence[str],
-    rows: Iterable[tuple[str, str, str, str]],
+    rows: Iterable[Row],
     *,
+    form: ListFormat = "csv",
     bom: bool = False,
+    missing_only: bool = False,
 ) -> list[Path]:
-    """Write the lists of a wave as CSV, each whole or not at all.
+    """Write the lists of a wave, each whole or not at all.
 
     Args:
         folder: where they go; created when missing.
         arms: arms of the wave, the holdout first.
         rows: (customer, unit, segment, arm), in any order.
-        bom: start the files with a byte-order mark, which Excel needs for accents.
+        form: csv, whose cells no spreadsheet takes for formulas, or parquet, with ids as they are.
+        bom: start CSV files with a byte-order mark, which Excel needs for accents.
+        missing_only: leave the lists that are there as they are.
 
     Returns:
-        The files, the do-not-contact list last.
+        The files, those left as they were included; the do-not-contact list last.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = [*arms[1:], DO_NOT_CONTACT]
-    paths = {name: folder / f"{name}.csv" for name in names}
-    partial = {name: path.with_suffix(".csv.partial") for name, path in paths.items()}
-    files = {}
-    try:
-        for name in names:
-            partial[name].unlink(missing_ok=True)
-            descriptor = os.open(partial[name], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            encoding = "utf-8-sig" if bom else "utf-8"
-            files[name] = os.fdopen(descriptor, "w", encoding=encoding, newline="")
-        writers = {name: csv.writer(file) for name, file in files.items()}
+    names = {**{arm: arm for arm in arms[1:]}, arms[0]: DO_NOT_CONTACT}
+    paths = {arm: folder / f"{name}.{form}" for arm, name in names.items()}
+    wanted = {arm: path for arm, path in paths.items() if not (missing_only and path.exists())}
+    if wanted and form == "csv":
+        _write_csv(wanted, rows, bom=bom)
+    elif wanted:
+        _write_parquet(folder, wanted, rows)
+    return list(paths.values())
+
+
+def _write_csv(paths: Mapping[str, Path], rows: Iterable[Row], *, bom: bool) -> None:
+    with ExitStack() as stack:
+        files = {arm: stack.enter_context(_whole(path, bom=bom)) for arm, path in paths.items()}
+        writers = {arm: csv.writer(file) for arm, file in files.items()}
         for writer in writers.values():
             writer.writerow(HEADER)
         for row in rows:
-            name = DO_NOT_CONTACT if row[3] == arms[0] else row[3]
-            writers[name].writerow([safe_cell(cell) for cell in row])
-    finally:
-        for file in files.values():
-            file.close()
-    for name in names:
-        partial[name].replace(paths[name])
-    return [paths[name] for name in names]
+            if row[3] in writers:
+                writers[row[3]].writerow([safe_cell(cell) for cell in row])
+
+
+@contextmanager
+def _whole(path: Path, *, bom: bool) -> Iterator[IO[str]]:
+    """A private text file that takes its place only when it is written without an error."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    encoding = "utf-8-sig" if bom else "utf-8"
+    with os.fdopen(descriptor, "w", encoding=encoding, newline="") as file:
+        yield file
+    partial.replace(path)
+
+
+def _write_parquet(folder: Path, paths: Mapping[str, Path], rows: Iterable[Row]) -> None:
+    """One Parquet file an arm, all columns text; made in a private folder beside its place."""
+    import duckdb  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as name:
+        private = Path(name)
+        texts = {arm: private / f"{place}.csv" for place, arm in enumerate(paths)}
+        with ExitStack() as stack:
+            files = {
+                arm: stack.enter_context(_whole(text, bom=False)) for arm, text in texts.items()
+            }
+            writers = {arm: csv.writer(file, quoting=csv.QUOTE_ALL) for arm, file in files.items()}
+            for writer in writers.values():
+                writer.writerow(HEADER)
+            for row in rows:
+                if row[3] in writers:
+                    writers[row[3]].writerow(row)
+        with duckdb.connect() as engine:
+            for arm, path in paths.items():
+                made = texts[arm].with_suffix(".parquet")
+                types = dict.fromkeys(HEADER, "VARCHAR")
+                relation = engine.read_csv(
+                    str(texts[arm]), header=True, delimiter=",", quotechar='"', columns=types
+                )
+                relation.write_parquet(str(made))
+                made.chmod(0o600)
+                made.replace(path)
 
 
 def write_private(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write a CSV that only its owner can read, whole or not at all, safe in a spreadsheet."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+    with _whole(path, bom=False) as file:
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows([safe_cell(cell) for cell in row] for row in rows)
-    partial.replace(path)
+
+
+def check_table(table: str) -> None:
+    """Refuse a name that lists cannot be pushed to.
+
+    Raises:
+        LaunchError: it is no plain name, or that of a table of the store.
+    """
+    if not _TABLE_NAME.fullmatch(table) or table.lower() in queries.OWN_TABLES:
+        raise LaunchError(
+            f"{table!r} cannot be the table of the lists: letters, digits and _ are expected, "
+            "and none of the store's own tables"
+        )
+
+
+def push_lists(connection: sa.Connection, plan: FrozenPlan, table: str) -> int:
+    """Put a wave's roster into a table of the store's database, once.
+
+    The table is made when missing: campaign, wave, customer_id, unit, segment, arm, contact
+    (false for the holdout). Rows of other waves stay.
+
+    Args:
+        connection: a writing transaction.
+        plan: the wave.
+        table: name of the table; none of the store's own.
+
+    Returns:
+        How many rows were put; 0 when the wave was there already.
+
+    Raises:
+        LaunchError: the name is not allowed, or the table there has other columns.
+    """
+    check_table(table)
+    target = queries.pushed_table(table)
+    target.create(connection, checkfirst=True)
+    try:
+        if connection.scalar(queries.count_pushed(target, plan.campaign, plan.wave)):
+            return 0
+        pushed = connection.execute(queries.push(target, plan.campaign, plan.wave, plan.holdout))
+    except sa.exc.DBAPIError as error:
+        raise LaunchError(
+            f"the table {table} is there with other columns than those of a list; "
+            "name another table"
+        ) from error
+    return int(pushed.rowcount)

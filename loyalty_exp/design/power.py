@@ -113,7 +113,8 @@ def plan_campaign(
         drawn, flow = {arm: frozen.units_of(arm) for arm in frozen.arms}, frozen.flow
     gap = connection.scalar(queries.typical_gap(features(as_of, ["median_gap_days"])))
     declared = {campaign_id: campaign} if campaigns is None else campaigns
-    conflicts = conflicts_of(connection, campaign_id, declared, as_of, members)
+    done = {plan.campaign for plan in launched}
+    conflicts = conflicts_of(connection, campaign_id, declared, as_of, members, done)
     looks = planned_looks(start, campaign.measure_until)
     study = _study(past, History.of(connection, start, data_through, looks), salt, largest)
     past.close()
@@ -139,7 +140,7 @@ def plan_campaign(
         advice=advice,
         advice_reason=reason,
         gap_days=None if gap is None else float(gap),
-        calendar=calendar_of(declared, {plan.campaign for plan in launched}),
+        calendar=calendar_of(declared, done),
         conflicts=conflicts,
         sentences=(),
         warnings=(),
@@ -350,6 +351,11 @@ def _notes(campaign: Campaign, study: _Study, as_of: dt.date, start: dt.date) ->
         )
         if any(past.units < past.audience for past in study.audiences):
             notes.append("Past audiences were sampled by md5 for the replay.")
+    if campaign.assignment is not None:
+        notes.append(
+            "The split is drawn elsewhere: before the launch, audience and arms are what the "
+            "segments and declared shares would give."
+        )
     if campaign.metric != "revenue":
         notes.append(
             f"Break-even is a share of margin; the effect detected is one on {campaign.metric}. "
