@@ -33,6 +33,7 @@ __all__ = [
     "MoneyMonth",
     "Programme",
     "Provenance",
+    "Restatement",
     "SegmentRank",
     "Sensitivity",
     "Verdict",
@@ -319,6 +320,27 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class Restatement:
+    """A figure of a closed month, whole audience, that changed after a report had shown it.
+
+    `shown` and `now` are the effect per unit, in the metric's unit.
+    """
+
+    month: str
+    """YYYY-MM, or 'cumulative YYYY-MM' of a reading."""
+    arm: str
+    against: str
+    metric: str
+    shown: float | None
+    """As it was before."""
+    shown_on: dt.date
+    """UTC day of the first report that showed it so."""
+    now: float | None
+    changed_on: dt.date | None
+    """UTC day of the first report with the new figure, None if no report has shown it yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignResult:
     """The measurement of one campaign: rows for scripts, arms and checks for pages."""
 
@@ -337,6 +359,8 @@ class CampaignResult:
     provenance: Provenance
     caveat: str = ""
     """A sentence about the data that every page must show (demo, planted effect, ...)."""
+    restatements: tuple[Restatement, ...] = ()
+    """Figures of closed months that changed after a report had shown them."""
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """The effect rows as dictionaries, ready for JSON."""
