@@ -293,7 +293,7 @@ def launch(
 
     Example: loyalty-exp launch winback-2026 --bom
     """
-    with _opened(ctx) as project:
+    with _journaled(ctx) as project:
         launched = project.launch(campaign, on, form=form, bom=bom, push_table=push_table)
     plan = launched.plan
     if not launched.new:
