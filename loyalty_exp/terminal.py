@@ -155,8 +155,9 @@ def plan_table(report: CampaignPlanReport) -> None:
     """Print a plan: funnel, cost, what can be known of each arm, calendar, sentences."""
     console = _console()
     console.print(f"\n{report.name} ({report.campaign})", style="bold", markup=False)
+    months = "month" if report.months == 1 else "months"
     console.print(
-        f"{report.start} to {report.measure_until}, {report.months} whole months, "
+        f"{report.start} to {report.measure_until}, {report.months} whole {months}, "
         f"{report.metric} per {report.unit}; audience of {report.as_of}"
     )
     funnel = Table("step", report.unit, box=None)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from loyalty_exp.declare.frozen import FrozenPlan, month_label
+from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.declare.models import Campaign, Costs, Project, UniversalHoldout
 from loyalty_exp.design.advice import sentences, warnings
 from loyalty_exp.design.audience import FeatureQuery
@@ -22,15 +22,16 @@ from loyalty_exp.design.draw import arm_shares, planned_looks, salt_of
 from loyalty_exp.design.forecast import (
     ArmForecast,
     CampaignPlanReport,
+    Conflict,
     CostForecast,
-    LongerWindow,
     PastPeriod,
     PlanSentence,
     ReplaySummary,
 )
-from loyalty_exp.design.past import History, Members, Past, detectable_by_length
-from loyalty_exp.design.replay import ArmReplay, PastAudience, replay
-from loyalty_exp.design.universal import not_drawn
+from loyalty_exp.design.past import History, Members, Past
+from loyalty_exp.design.replay import ArmReplay, replay
+from loyalty_exp.design.study import Study, month_after, study_past
+from loyalty_exp.design.universal import UNIVERSAL, not_drawn
 from loyalty_exp.stats.allocation import allocate
 from loyalty_exp.stats.planning import (
     HoldoutAdvice,
@@ -99,71 +100,105 @@ def plan_campaign(
         LaunchError: an attribute that the declaration names is not in the data.
     """
     past = Past(connection, campaign_id, campaign, features, members)
-    start, own = _start(campaign_id, campaign, launched, data_through)
-    frozen = own[-1] if own and campaign.enrolment == "once" else None
-    as_of = min(campaign.as_of if not own or frozen else start - dt.timedelta(days=1), data_through)
-    audience = past.audience(as_of, start, () if frozen else launched)
-    salt = salt_of(project, campaign_id, len(own))
-    sizes = [units for _, units in audience.sizes]
-    counts = np.array(allocate(sizes, arm_shares(campaign), salt)).sum(axis=0)
-    names = ("holdout", *campaign.treated_arms)
-    drawn = {arm: int(units) for arm, units in zip(names, counts, strict=True)} if sizes else {}
-    flow = (*audience.flow, *((f"arm: {arm}", units) for arm, units in drawn.items()))
-    if frozen is not None:
-        drawn, flow = {arm: frozen.units_of(arm) for arm in frozen.arms}, frozen.flow
-    gap = connection.scalar(queries.typical_gap(features(as_of, ["median_gap_days"])))
     declared = {campaign_id: campaign} if campaigns is None else campaigns
-    done = {plan.campaign for plan in launched}
-    conflicts = conflicts_of(connection, campaign_id, declared, as_of, members, done)
-    looks = planned_looks(start, campaign.measure_until)
-    study = _study(past, History.of(connection, start, data_through, looks), salt, largest)
+    today = _today(past, project, launched, declared, data_through)
+    history = History.of(connection, today.start, data_through, today.looks)
+    study = study_past(past, history, today.salt, largest)
     past.close()
-    arms = _arms(campaign, drawn, study, draws, salt)
-    advice, reason = _advise(campaign, drawn, study.period, prior, horizon_months)
+    advice, reason = _advise(campaign, today.drawn, study.period, prior, horizon_months)
     report = CampaignPlanReport(
         campaign=campaign_id,
         name=campaign.name,
         currency=project.currency,
         metric=campaign.metric,
         unit=campaign.unit,
-        as_of=as_of,
-        start=start,
+        as_of=today.as_of,
+        start=today.start,
         measure_until=campaign.measure_until,
-        months=looks,
-        launched=frozen is not None,
+        months=today.looks,
+        launched=today.frozen,
         alpha=campaign.alpha,
-        flow=flow,
-        costs=_costs(campaign.costs, drawn),
+        flow=today.flow,
+        costs=_costs(campaign.costs, today.drawn),
         period=study.period,
-        arms=arms,
+        arms=_arms(campaign, today.drawn, study, draws, today.salt),
         longer=study.longer,
         advice=advice,
         advice_reason=reason,
-        gap_days=None if gap is None else float(gap),
-        calendar=calendar_of(declared, done),
-        conflicts=conflicts,
+        gap_days=today.gap_days,
+        calendar=calendar_of(declared, {plan.campaign for plan in launched}),
+        conflicts=today.conflicts,
         sentences=(),
         warnings=(),
-        notes=_notes(campaign, study, as_of, start),
+        notes=_notes(campaign, study, today.as_of, today.start),
     )
-    waiting = not_drawn(universal, start, launched)
-    due = (PlanSentence("universal_due", f"The launch would be refused: {waiting}."),)
-    return replace(
-        report,
-        sentences=sentences(report),
-        warnings=(*(due if waiting and frozen is None else ()), *warnings(report)),
+    first = None if campaign_id == UNIVERSAL else universal
+    said = (*_refused(first, today, launched), *warnings(report))
+    return replace(report, sentences=sentences(report), warnings=said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Today:
+    """The campaign as a launch would draw it now, or as it was drawn."""
+
+    start: dt.date
+    as_of: dt.date
+    looks: int
+    salt: str
+    frozen: bool
+    flow: tuple[tuple[str, int], ...]
+    drawn: Mapping[str, int]
+    """Units by arm, the holdout first; empty when nobody is eligible."""
+    gap_days: float | None
+    conflicts: tuple[Conflict, ...]
+
+
+def _today(
+    past: Past,
+    project: Project,
+    launched: Sequence[FrozenPlan],
+    declared: Mapping[str, Campaign],
+    data_through: dt.date,
+) -> _Today:
+    """Today's audience, shared out with the salt that a launch would use."""
+    campaign, connection = past.campaign, past.connection
+    start, own = _start(past.campaign_id, campaign, launched, data_through)
+    frozen = own[-1] if own and campaign.enrolment == "once" else None
+    eve = start - dt.timedelta(days=1) if own and frozen is None else campaign.as_of
+    as_of = min(eve, data_through)
+    audience = past.audience(as_of, start, () if frozen else launched)
+    salt = salt_of(project, past.campaign_id, len(own))
+    sizes = [units for _, units in audience.sizes]
+    counts = np.sum(allocate(sizes, arm_shares(campaign), salt), axis=0) if sizes else ()
+    names = ("holdout", *campaign.treated_arms)
+    drawn = {arm: int(units) for arm, units in zip(names, counts, strict=bool(sizes))}
+    flow = (*audience.flow, *((f"arm: {arm}", units) for arm, units in drawn.items()))
+    if frozen is not None:
+        drawn, flow = {arm: frozen.units_of(arm) for arm in frozen.arms}, frozen.flow
+    gap = connection.scalar(queries.typical_gap(past.features(as_of, ["median_gap_days"])))
+    done = {plan.campaign for plan in launched}
+    return _Today(
+        start=start,
+        as_of=as_of,
+        looks=planned_looks(start, campaign.measure_until),
+        salt=salt,
+        frozen=frozen is not None,
+        flow=flow,
+        drawn=drawn,
+        gap_days=None if gap is None else float(gap),
+        conflicts=conflicts_of(connection, past.campaign_id, declared, as_of, past.members, done),
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Study:
-    """What was read of the past."""
-
-    history: History
-    audiences: tuple[PastAudience, ...]
-    """Latest first; none without history."""
-    period: PastPeriod | None
-    longer: tuple[LongerWindow, ...]
+def _refused(
+    universal: UniversalHoldout | None, today: _Today, launched: Sequence[FrozenPlan]
+) -> tuple[PlanSentence, ...]:
+    """That the universal holdout comes first, where it does."""
+    waiting = not_drawn(universal, today.start, launched)
+    if not waiting or today.frozen:
+        return ()
+    text = f"The launch would be refused: {waiting}."
+    return (PlanSentence("universal_due", text, {"start": today.start}),)
 
 
 def _start(
@@ -176,50 +211,6 @@ def _start(
     return campaign.start, own
 
 
-def _study(past: Past, history: History, seed: str, largest: int) -> _Study:
-    """Read the past audiences, each once."""
-    found = [past.replayed(start, history, seed=seed, largest=largest) for start in history.starts]
-    audiences = tuple(each for each in found if each is not None and each.units > 3)
-    if not audiences:
-        return _Study(history, (), None, ())
-    lengths = past.lengths(history, seed=seed, largest=largest)
-    longer: tuple[LongerWindow, ...] = ()
-    if lengths is not None:
-        ratios = detectable_by_length(*lengths, past.campaign.alpha)[1:]
-        longer = tuple(
-            LongerWindow(extra, float(ratio))
-            for extra, ratio in enumerate(ratios, start=1)
-            if np.isfinite(ratio)
-        )
-    return _Study(history, audiences, _period(audiences[0], history), longer)
-
-
-def _period(past: PastAudience, history: History) -> PastPeriod:
-    """The latest past audience as means and residual standard deviations."""
-    return PastPeriod(
-        first_month=_month_after(past.as_of),
-        months=past.months,
-        planned_months=max(1, history.planned),
-        covariate_months=past.covariate_months,
-        units=past.audience,
-        mean=float(past.outcome.mean()),
-        residual_sd=_residual_sd(past.outcome, past.covariate),
-        margin_mean=float(past.margin.mean()),
-        margin_residual_sd=_residual_sd(past.margin, past.margin_covariate),
-    )
-
-
-def _residual_sd(outcome: Floats, covariate: Floats) -> float:
-    """Standard deviation of Y - theta X, theta pooled over all units; divisor n - 2."""
-    y, x = outcome - outcome.mean(), covariate - covariate.mean()
-    theta = (x @ y) / (x @ x) if x @ x > 0 else 0.0
-    return float(np.sqrt(((y - theta * x) ** 2).sum() / (y.size - 2)))
-
-
-def _month_after(day: dt.date) -> str:
-    return month_label(day.year * 12 + day.month + 1)
-
-
 def _costs(costs: Costs, drawn: Mapping[str, int]) -> CostForecast:
     redeemed = 0.0 if costs.vouchers_in_orders else _per_arm(costs.per_redemption, drawn)
     return CostForecast(costs.fixed, _per_arm(costs.per_contact, drawn), redeemed, costs.budget)
@@ -230,7 +221,7 @@ def _per_arm(each: Mapping[str, float], drawn: Mapping[str, int]) -> float:
 
 
 def _arms(
-    campaign: Campaign, drawn: Mapping[str, int], study: _Study, draws: int, seed: str
+    campaign: Campaign, drawn: Mapping[str, int], study: Study, draws: int, seed: str
 ) -> tuple[ArmForecast, ...]:
     """The forecast of every treated arm."""
     if not drawn:
@@ -255,7 +246,7 @@ def _arm(
     campaign: Campaign,
     arm: str,
     drawn: Mapping[str, int],
-    study: _Study,
+    study: Study,
     replayed: ArmReplay | None,
 ) -> ArmForecast:
     treated = sum(units for name, units in drawn.items() if name != "holdout")
@@ -284,13 +275,13 @@ def _arm(
     )
 
 
-def _summary(found: ArmReplay, study: _Study, units: int, today: int) -> ReplaySummary:
+def _summary(found: ArmReplay, study: Study, units: int, today: int) -> ReplaySummary:
     """A replay at today's number of units: standard errors fall with its square root."""
     scale = float(np.sqrt(found.units / today)) if today else float("nan")
     totals = np.quantile(found.null_totals, QUANTILES) * units * scale
     return ReplaySummary(
         draws=found.draws,
-        periods=tuple(_month_after(past.as_of) for past in study.audiences),
+        periods=tuple(month_after(past.as_of) for past in study.audiences),
         months=study.history.months,
         units=found.units,
         sampled=any(past.units < past.audience for past in study.audiences),
@@ -334,7 +325,7 @@ def _advise(
     return advice, ""
 
 
-def _notes(campaign: Campaign, study: _Study, as_of: dt.date, start: dt.date) -> tuple[str, ...]:
+def _notes(campaign: Campaign, study: Study, as_of: dt.date, start: dt.date) -> tuple[str, ...]:
     """What the figures rest on."""
     notes = []
     if as_of < min(campaign.as_of, start - dt.timedelta(days=1)):
