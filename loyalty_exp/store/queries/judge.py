@@ -94,7 +94,7 @@ def judged(rows: str) -> str:
 
 def duplicates(plan: Plan, key: str) -> str:
     """Rows whose key comes again: the lines that hold it, and whether their contents differ."""
-    content = ", ".join(identifier(name) for name in contents(plan) if name != key)
+    content = ", ".join(identifier(name) for name in contents(plan) if name != key) or "NULL"
     return (
         "CREATE TEMP TABLE duplicates AS "
         "WITH fine AS (SELECT * FROM judged WHERE problem IS NULL AND dropped IS NULL "
