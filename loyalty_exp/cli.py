@@ -421,7 +421,7 @@ def forget(ctx: click.Context, customer: str) -> None:
     with _journaled(ctx) as project:
         erased = project.forget(customer)
     for name, rows in erased.rows.items():
-        click.echo(f"  {name}: {rows} rows {'deleted' if name == 'customers' else 'kept'}")
+        click.echo(f"  {name}: {rows} rows")
     click.echo(f"forgotten; totals are kept under {erased.tombstone}")
 
 

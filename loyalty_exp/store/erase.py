@@ -46,7 +46,7 @@ class Erased:
 
     tombstone: str
     rows: Mapping[str, int]
-    """Rows by table: those kept under the tombstone, and the customer's row that was deleted."""
+    """Rows by table: those kept under the tombstone; of `customers` and lists, deleted."""
     again: bool
     """Whether the person had been forgotten before."""
     waves: tuple[tuple[str, int], ...]
@@ -121,6 +121,8 @@ def forget_person(connection: sa.Connection, customer: str, now: dt.datetime) ->
     }
     gone = people.delete().where(people.c.customer == customer)
     rows["customers"] = connection.execute(gone).rowcount
+    for name in connection.scalars(queries.pushed_tables()).all():
+        rows[name] = connection.execute(queries.withdrawn(name, customer)).rowcount
     if not again and not any(rows.values()):
         raise StoreError("nothing is held about this customer; ids are written as in the sources")
     if not again:
@@ -169,6 +171,9 @@ def person_data(connection: sa.Connection, customer: str) -> PersonalData:
         )
         for table in queries.HOLDERS
     }
+    for name in connection.scalars(queries.pushed_tables()).all():
+        found = connection.execute(queries.pushed_rows_of(name, customer)).mappings()
+        rows[name] = tuple(dict(row) for row in found)
     key = customer_key(connection)
     forgotten = key is not None and tombstone_of(key, customer) in tombstones(connection)
     return PersonalData(customer, forgotten, attributes, rows)

@@ -20,12 +20,15 @@ __all__ = [
     "gap_of",
     "kept_key",
     "lone_units",
+    "pushed_rows_of",
+    "pushed_tables",
     "renamed",
     "renamed_units",
     "rows_of",
     "suppressed",
     "tombstones",
     "waves_of",
+    "withdrawn",
 ]
 
 PREFIX = "forgotten-"
@@ -39,6 +42,10 @@ HOLDERS = (
     tables.exposures,
 )
 """Tables that keep their rows under the tombstone; the customers table loses its row."""
+
+
+PUSHED = ("campaign", "wave", "customer_id", "unit", "segment", "arm", "contact")
+"""Columns of a table that lists were pushed to."""
 
 
 def kept_key(name: str) -> sa.Select[Any]:
@@ -104,6 +111,37 @@ def erased_units(campaign: str, wave: int) -> sa.Select[Any]:
         .where(columns.unit.in_(tombstones()))
         .group_by(columns.stratum, columns.arm)
     )
+
+
+def pushed_tables() -> sa.Select[Any]:
+    """Names of the tables that lists were pushed to, known by their columns."""
+    columns = sa.table(
+        "columns",
+        sa.column("table_schema", sa.Text),
+        sa.column("table_name", sa.Text),
+        sa.column("column_name", sa.Text),
+        schema="information_schema",
+    )
+    return (
+        sa.select(columns.c.table_name)
+        .where(columns.c.table_schema == sa.func.current_schema())
+        .where(columns.c.column_name.in_(PUSHED))
+        .group_by(columns.c.table_name)
+        .having(sa.func.count() == len(PUSHED))
+        .order_by(columns.c.table_name)
+    )
+
+
+def pushed_rows_of(name: str, customer: str) -> sa.Select[Any]:
+    """Every row that a table which lists were pushed to holds of a customer."""
+    table = sa.table(name, *(sa.column(column) for column in PUSHED))
+    return sa.select(table).where(table.c.customer_id == customer)
+
+
+def withdrawn(name: str, customer: str) -> sa.Delete:
+    """Take a customer out of a table that lists were pushed to."""
+    table = sa.table(name, sa.column("customer_id", sa.Text))
+    return sa.delete(table).where(table.c.customer_id == customer)
 
 
 def gap_of(campaign: str, wave: int) -> sa.Select[Any]:
