@@ -284,7 +284,7 @@ def _conflict(report: CampaignPlanReport, conflict: Conflict) -> PlanSentence:
     if conflict.overlap_days:
         when = f"runs on {conflict.overlap_days} of the same days"
     else:
-        when = f"lies {conflict.rest_days} days apart, within the cooldown"
+        when = f"lies {conflict.rest_days} days apart, within the cooldown,"
     if conflict.other_launched:
         how = "it is launched: its customers are left out where priority or cooldown say so"
     elif conflict.goes_first is None:
