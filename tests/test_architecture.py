@@ -25,7 +25,7 @@ ALLOWED = {
     },
     "terminal": {"measure", "segment", "store", "compare", "design"},
     "demo": {"errors", "project", "report", "measure", "terminal"},
-    "cli": {"errors", "project", "declare", "terminal", "report", "demo"},
+    "cli": {"errors", "project", "declare", "compare", "terminal", "report", "demo"},
     "__init__": {"errors", "measure", "project"},
 }  # fmt: skip
 """What each part of the package may import of the package."""

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from loyalty_exp.declare.frozen import Calendar, FrozenPlan
+from loyalty_exp.measure.checks import campaign_checks
+from loyalty_exp.measure.details import (
+    compare_segments,
+    decomposition,
+    fading,
+    pulled_forward,
+    reached_effect,
+    sensitivity,
+)
 from loyalty_exp.measure.economics import economics
 from loyalty_exp.measure.effects import (
     Question,
@@ -19,11 +29,23 @@ from loyalty_exp.measure.effects import (
 from loyalty_exp.measure.results import (
     ArmResult,
     CampaignResult,
+    Check,
+    Economics,
     EffectRow,
     Provenance,
 )
+from loyalty_exp.measure.small import (
+    LARGEST_ROSTER,
+    influence,
+    path_band,
+    permutation_p_value,
+    read_largest,
+    read_units,
+    with_path_band,
+)
 from loyalty_exp.measure.verdict import verdict
 from loyalty_exp.store.outcomes import ALL, Outcomes, read_outcomes, window_of
+from loyalty_exp.store.queries.moments import Window
 from loyalty_exp.store.queries.registry import has_exposures
 
 __all__ = ["measure_campaign", "questions"]
@@ -58,18 +80,42 @@ def measure_campaign(
     """
     plan = plans[0]
     calendar = Calendar.of(plan, provenance.data_through)
-    outcomes = _outcomes(connection, plans, calendar)
+    windows = _windows(connection, plans, calendar)
+    outcomes = _outcomes(connection, plan, windows)
     rows: list[EffectRow] = []
     for question in questions(plan, outcomes):
         rows += effect_rows(plan, outcomes, calendar, question)
         rows += ratio_rows(plan, outcomes, calendar, question)
-    arms = tuple(_arm(plan, outcomes, calendar, arm) for arm in plan.treated_arms)
+    money = {arm: economics(plan, outcomes, calendar, arm) for arm in plan.treated_arms}
+    checks = campaign_checks(connection, plans, outcomes, calendar, money, deviations)
+    units = None
+    if windows and sum(wave.units_of(arm) for wave in plans for arm in wave.arms) <= LARGEST_ROSTER:
+        units = read_units(connection, windows)
+    largest = read_largest(connection, windows, plan.metric, calendar.closed) if windows else None
+    arms = []
+    for arm in plan.treated_arms:
+        band = path_band(plan, units, calendar, arm) if units is not None else None
+        if band is not None:
+            rows = list(with_path_band(rows, plan, arm, band))
+        found = _arm(plan, outcomes, calendar, arm, money[arm], checks)
+        arms.append(
+            replace(
+                found,
+                band="sup-t" if band is None else "permutation max-t",
+                permutation_p_value=None
+                if units is None
+                else permutation_p_value(plan, units, calendar, arm),
+                influence=()
+                if largest is None or not calendar.closed
+                else influence(plan, outcomes, largest, calendar, arm),
+            )
+        )
     return CampaignResult(
         campaign=plan.campaign,
         plan=plan,
         rows=tuple(rows),
-        arms=arms,
-        checks=(),
+        arms=tuple(arms),
+        checks=checks,
         flow=plan.flow,
         deviations=deviations,
         closed_through=calendar.labels[calendar.closed - 1] if calendar.closed else None,
@@ -78,15 +124,15 @@ def measure_campaign(
     )
 
 
-def _outcomes(
+def _windows(
     connection: sa.Connection, plans: Sequence[FrozenPlan], calendar: Calendar
-) -> Outcomes:
-    """Moments of every wave over the months begun; none before the first."""
+) -> list[Window]:
+    """The window of every wave over the months begun; none before the first."""
     plan = plans[0]
-    logged = bool(connection.scalar(has_exposures(plan.campaign)))
     if not calendar.begun:
-        return Outcomes({}, 0, logged=logged)
-    windows = [
+        return []
+    logged = bool(connection.scalar(has_exposures(plan.campaign)))
+    return [
         window_of(
             wave,
             plan.first_month,
@@ -96,13 +142,26 @@ def _outcomes(
         )
         for wave in plans
     ]
+
+
+def _outcomes(connection: sa.Connection, plan: FrozenPlan, windows: Sequence[Window]) -> Outcomes:
+    """Moments of every wave; empty before the first month."""
+    if not windows:
+        return Outcomes({}, 0, logged=False)
     return read_outcomes(connection, windows, plan.declaration["costs"]["per_contact"])
 
 
-def _arm(plan: FrozenPlan, outcomes: Outcomes, calendar: Calendar, arm: str) -> ArmResult:
-    """Everything about a treated arm against the holdout."""
+def _arm(
+    plan: FrozenPlan,
+    outcomes: Outcomes,
+    calendar: Calendar,
+    arm: str,
+    money: Economics,
+    checks: Sequence[Check],
+) -> ArmResult:
+    """Everything about a treated arm against the holdout that moments tell."""
     question = Question(arm, plan.holdout)
-    money = economics(plan, outcomes, calendar, arm)
+    reached, reached_notes = reached_effect(plan, outcomes, calendar, arm)
     return ArmResult(
         arm=arm,
         n_treated=plan.units_of(arm),
@@ -111,14 +170,14 @@ def _arm(plan: FrozenPlan, outcomes: Outcomes, calendar: Calendar, arm: str) -> 
         band="sup-t",
         looks=estimate_looks(plan, outcomes, calendar, question, plan.metric),
         economics=money,
-        decomposition=None,
-        wearout=None,
-        pull_forward=None,
-        reached=None,
-        reached_notes=(),
+        decomposition=decomposition(plan, outcomes, calendar, arm),
+        wearout=fading(plan, outcomes, calendar, arm),
+        pull_forward=pulled_forward(plan, outcomes, calendar, arm),
+        reached=reached,
+        reached_notes=reached_notes,
         influence=(),
-        sensitivity=(),
-        heterogeneity=None,
+        sensitivity=sensitivity(plan, outcomes, calendar, arm),
+        heterogeneity=compare_segments(plan, outcomes, calendar, arm),
         permutation_p_value=None,
-        verdict=verdict(plan, outcomes, calendar, arm, money, ()),
+        verdict=verdict(plan, outcomes, calendar, arm, money, checks),
     )
