@@ -199,6 +199,8 @@ def _expansion(window: Window) -> tuple[list[str], Floats]:
 def _with_contact_cost(moments: Moments, cost: float, window: Window) -> Moments:
     """The cost of contacting each unit once taken off the net result from the start month on."""
     booked = window.start_month - window.first_month
+    if booked >= window.months:  # the wave starts after the months at hand
+        return moments
     mean = moments.mean.copy()
     mean[moments.position(f"net_{booked}")] -= cost
     for k in range(booked, window.months):
