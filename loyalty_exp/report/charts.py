@@ -10,14 +10,11 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from loyalty_exp.report.svg import COLOURS, tidy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import altair as alt
     from markupsafe import Markup
 
@@ -40,7 +37,13 @@ __all__ = [
 
 WIDTH = 640
 """Width of every chart in its own units; a page scales it to its column."""
+_HEIGHT = 215
 _TEXT = 13
+_PHONE_CHARACTER = 12.0
+"""Width of a character on a phone, where the style enlarges texts."""
+_MONTHS_WRITTEN = 5
+_LABEL = 34
+"""Characters of a row's label that leave room for its figure on a phone."""
 _HEX = {name: code for code, name in COLOURS.items()}
 _HALO: dict[str, Any] = {"stroke": _HEX["paper"], "strokeWidth": 4}
 """Paper behind a text that may stand on a line; the style paints it under the letters."""
@@ -114,16 +117,35 @@ class WaterfallRow:
     total: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """The vertical scale of panels: number format, range, and width of its labels."""
+
+    number: str
+    domain: tuple[float, float]
+    extent: int
+
+    def y(self, field: str) -> alt.Y:
+        """A field on this scale."""
+        import altair as alt  # noqa: PLC0415
+
+        axis = _axis(self.number, grid=True, count=5)
+        axis.labelFlush = False
+        axis.minExtent = self.extent
+        axis.maxExtent = self.extent
+        return alt.Y(field, scale=alt.Scale(domain=list(self.domain), nice=False), axis=axis)
+
+
 def monthly(t: Tongue, panels: Sequence[BandPanel], *, money: bool, said: str) -> Markup:
     """Effects by month with their simultaneous band, a panel for each arm, one scale."""
     points = [point for panel in panels for point in panel.points]
     domain = _domain([v for p in points for v in (p.value, p.lower, p.upper, 0.0)])
-    axis = partial(_value_axis, "$,.2~f" if money else ",.3~f", domain)
-    drawn = [_band_panel(t, panel, axis) for panel in panels]
+    scale = _scale(t, "$,.2~f" if money else ",.3~f", domain)
+    drawn = [_band_panel(t, panel, scale) for panel in panels]
     return _draw(t, drawn, said)
 
 
-def _band_panel(t: Tongue, panel: BandPanel, axis: Callable[[str], alt.Y]) -> Chart:
+def _band_panel(t: Tongue, panel: BandPanel, scale: _Scale) -> Chart:
     import altair as alt  # noqa: PLC0415
 
     rows = [
@@ -140,17 +162,17 @@ def _band_panel(t: Tongue, panel: BandPanel, axis: Callable[[str], alt.Y]) -> Ch
     size = max(4, min(22, int(0.5 * 560 / max(len(rows), 1))))
     base = alt.Chart(_data(rows)).encode(x=_month_axis(t, [p.month for p in panel.points]))
     closed, opened = "datum.closed", "!datum.closed"
-    span = base.encode(y=axis("lower:Q"), y2="upper:Q")
+    span = base.encode(y=scale.y("lower:Q"), y2="upper:Q")
     layers: list[alt.Chart] = [
         _zero(),
         span.transform_filter(closed).mark_bar(size=size, color=_HEX["treated"], fillOpacity=0.22),
         span.transform_filter(opened).mark_bar(
-            size=size, fillOpacity=0, stroke=_HEX["muted"], strokeDash=[3, 3]
+            size=size, fill=_HEX["paper"], fillOpacity=0, stroke=_HEX["muted"], strokeDash=[3, 3]
         ),
-        base.encode(y=axis("value:Q"))
+        base.encode(y=scale.y("value:Q"))
         .transform_filter(closed)
         .mark_point(filled=True, fillOpacity=1, size=size * 4, color=_HEX["treated"]),
-        base.encode(y=axis("value:Q"))
+        base.encode(y=scale.y("value:Q"))
         .transform_filter(opened)
         .mark_point(
             filled=True, fill=_HEX["paper"], fillOpacity=1, stroke=_HEX["muted"], size=size * 4
@@ -161,21 +183,19 @@ def _band_panel(t: Tongue, panel: BandPanel, axis: Callable[[str], alt.Y]) -> Ch
     ]
     if panel.mark:
         layers += _marker(t, panel.mark, panel.mark_text, [p.month for p in panel.points])
-    return _layered(layers, panel.title, 215)
+    return _layered(layers, panel.title, scale.extent)
 
 
 def money(t: Tongue, panels: Sequence[MoneyPanel], *, said: str) -> Markup:
     """Cumulative margin with its interval against cumulative cost, a panel for each arm."""
     points = [point for panel in panels for point in panel.points]
     domain = _domain([v for p in points for v in (p.value, p.lower, p.upper, p.cost, 0.0)])
-    axis = partial(_value_axis, "$,.0f", domain)
-    drawn = [_money_panel(t, panel, axis, domain) for panel in panels]
+    scale = _scale(t, "$,.0f", domain)
+    drawn = [_money_panel(t, panel, scale) for panel in panels]
     return _draw(t, drawn, said)
 
 
-def _money_panel(
-    t: Tongue, panel: MoneyPanel, axis: Callable[[str], alt.Y], domain: tuple[float, float]
-) -> Chart:
+def _money_panel(t: Tongue, panel: MoneyPanel, scale: _Scale) -> Chart:
     import altair as alt  # noqa: PLC0415
 
     rows = [
@@ -194,31 +214,31 @@ def _money_panel(
     size = max(10, min(70, int(900 / max(len(rows), 1))))
     layers: list[alt.Chart] = [
         _zero(),
-        base.encode(y=axis("lower:Q"), y2="upper:Q").mark_area(
+        base.encode(y=scale.y("lower:Q"), y2="upper:Q").mark_area(
             color=_HEX["treated"], fillOpacity=0.18
         ),
-        base.encode(y=axis("cost:Q")).mark_line(
+        base.encode(y=scale.y("cost:Q")).mark_line(
             color=_HEX["loss"], strokeWidth=2, strokeDash=[6, 3], interpolate="step"
         ),
-        base.encode(y=axis("value:Q")).mark_line(color=_HEX["treated"], strokeWidth=2.5),
-        base.encode(y=axis("value:Q"))
+        base.encode(y=scale.y("value:Q")).mark_line(color=_HEX["treated"], strokeWidth=2.5),
+        base.encode(y=scale.y("value:Q"))
         .transform_filter("datum.closed")
         .mark_point(filled=True, fillOpacity=1, size=size, color=_HEX["treated"]),
-        base.encode(y=axis("value:Q"))
+        base.encode(y=scale.y("value:Q"))
         .transform_filter("!datum.closed")
         .mark_point(
             filled=True, fill=_HEX["paper"], fillOpacity=1, stroke=_HEX["muted"], size=size
         ),
     ]
     last = panel.points[-1]
-    shift = _apart(last.value, last.cost, domain, 200)
+    shift = _apart(last.value, last.cost, scale.domain, 200)
     layers += [
-        _end_label(t, months, last.value, panel.value_text, axis, "treated", -shift),
-        _end_label(t, months, last.cost, panel.cost_text, axis, "loss", shift),
+        _end_label(t, months, last.value, panel.value_text, scale, "treated", -shift),
+        _end_label(t, months, last.cost, panel.cost_text, scale, "loss", shift),
     ]
     if panel.mark:
         layers += _marker(t, panel.mark, panel.mark_text, months)
-    return _layered(layers, panel.title, 215)
+    return _layered(layers, panel.title, scale.extent)
 
 
 def forest(t: Tongue, rows: Sequence[ForestRow], *, number: str, said: str) -> Markup:
@@ -231,7 +251,7 @@ def forest(t: Tongue, rows: Sequence[ForestRow], *, number: str, said: str) -> M
         {
             "y": 46 * i + 34,
             "label_y": 46 * i + 14,
-            "label": r.label,
+            "label": _short_label(r.label),
             "text": r.text,
             "value": r.value,
             "lower": r.lower,
@@ -286,7 +306,7 @@ def waterfall(
             "label_y": 46 * i + 12,
             "top": 46 * i + 22,
             "bottom": 46 * i + 40,
-            "label": r.label,
+            "label": _short_label(r.label),
             "text": r.text,
             "start": max(r.start, low) if broken else r.start,
             "end": r.end,
@@ -321,6 +341,10 @@ def waterfall(
     ]
     chart = alt.layer(*layers).properties(width=620, height=height)
     return _draw(t, [chart], said)
+
+
+def _short_label(text: str) -> str:
+    return text if len(text) <= _LABEL else text[: _LABEL - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _tone(row: ForestRow) -> str:
@@ -363,24 +387,21 @@ def _axis(number: str, *, grid: bool, count: int) -> alt.Axis:
     )
 
 
-def _value_axis(number: str, domain: tuple[float, float], field: str) -> alt.Y:
-    import altair as alt  # noqa: PLC0415
-
-    axis = _axis(number, grid=True, count=5)
-    axis.labelFlush = False
-    axis.minExtent = 84
-    axis.maxExtent = 84
-    return alt.Y(field, scale=alt.Scale(domain=list(domain), nice=False), axis=axis)
+def _scale(t: Tongue, number: str, domain: tuple[float, float]) -> _Scale:
+    """The scale, its labels given room at the size a phone shows them."""
+    currency = number.startswith("$")
+    texts = [t.money(v, step=1.0) if currency else t.number(v, 2) for v in domain]
+    return _Scale(number, domain, max(84, round(_PHONE_CHARACTER * max(map(len, texts)))))
 
 
 def _month_axis(t: Tongue, months: Sequence[str]) -> alt.X:
-    """Months in their order; at most seven are written, the year under the first and Januaries."""
+    """Months in their order; a few are written, the first of each year with its year."""
     import altair as alt  # noqa: PLC0415
 
-    every = max(1, math.ceil(len(months) / 7))
+    every = max(1, math.ceil(len(months) / _MONTHS_WRITTEN))
     shown = list(months)[::every]
     first_of_year = {min(m for m in shown if m[:4] == year) for year in {m[:4] for m in shown}}
-    labels = {m: [t.month_short(m), m[:4] if m in first_of_year else ""] for m in shown}
+    labels = {m: t.month_short(m, year=m in first_of_year) for m in shown}
     return alt.X(
         "month:O",
         sort=None,
@@ -434,7 +455,7 @@ def _end_label(
     months: Sequence[str],
     value: float,
     text: str,
-    axis: Callable[[str], alt.Y],
+    scale: _Scale,
     tone: str,
     shift: float,
 ) -> alt.Chart:
@@ -445,7 +466,7 @@ def _end_label(
     mark = base.mark_text(
         align="right", dy=shift, dx=10, fontSize=_TEXT, fontWeight="bold", color=_HEX[tone], **_HALO
     )
-    label: alt.Chart = mark.encode(x=_month_axis(t, months), y=axis("value:Q"), text="text:N")
+    label: alt.Chart = mark.encode(x=_month_axis(t, months), y=scale.y("value:Q"), text="text:N")
     return label
 
 
@@ -456,10 +477,10 @@ def _apart(upper: float, lower: float, domain: tuple[float, float], height: floa
     return reach if pixels >= 0 else -reach
 
 
-def _layered(layers: list[alt.Chart], title: str, height: int) -> Chart:
+def _layered(layers: list[alt.Chart], title: str, extent: int) -> Chart:
     import altair as alt  # noqa: PLC0415
 
-    chart = alt.layer(*layers).properties(width=WIDTH - 95, height=height)
+    chart = alt.layer(*layers).properties(width=WIDTH - 11 - extent, height=_HEIGHT)
     if title:
         chart = chart.properties(
             title=alt.TitleParams(

@@ -94,7 +94,7 @@ def _segments_figure(t: Tongue, result: CampaignResult, arm: ArmResult) -> Figur
     rows = [_forest_row(t, metric, rank.segment, rank.effect) for rank, _row in drawn]
     finding = segments_finding(t, arm.heterogeneity)
     finding = of_arm(t, result, arm, finding)
-    said = "; ".join(f"{row.label} {row.text}" for row in rows[:6])
+    said = "; ".join(_said(t, metric, row) for row in rows[:6])
     caption = _(
         "Each line is a segment's effect per customer and its range; the dotted line is no "
         "effect. Sorted by the money at stake. A range on one side of the dotted line is drawn "
@@ -136,10 +136,15 @@ def _forest_row(t: Tongue, metric: str, label: str, effect: Estimate) -> charts.
     text = t.gettext("not estimable")
     if effect.value is not None:
         text = metric_phrase(t, metric, effect.value)
-        if effect.lower is not None and effect.upper is not None:
-            low, high = (metric_phrase(t, metric, value) for value in (effect.lower, effect.upper))
-            text = f"{text} ({t.between(low, high)})"
     return charts.ForestRow(label.replace("_", " "), text, effect.value, effect.lower, effect.upper)
+
+
+def _said(t: Tongue, metric: str, row: charts.ForestRow) -> str:
+    """A row of the forest in words, with its interval."""
+    if row.lower is None or row.upper is None:
+        return f"{row.label} {row.text}"
+    low, high = (metric_phrase(t, metric, value) for value in (row.lower, row.upper))
+    return f"{row.label} {row.text} ({t.between(low, high)})"
 
 
 def _segments_table(

@@ -47,9 +47,9 @@ def roi_page(
     sections = [_campaigns(t, results, programme)]
     if universal is not None:
         sections.append(programme_section(t, universal, results))
+    sections.append(_actions_section(t, results))
     if years is not None:
         sections.append(causes_section(t, years))
-    sections.append(_actions_section(t, results))
     return Page(
         name="roi.html",
         kind="roi",

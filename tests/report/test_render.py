@@ -1,0 +1,219 @@
+"""The site: files, structure, what must be seen, what must never be there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import report_samples as samples
+
+from loyalty_exp.measure.results import CampaignResult
+from loyalty_exp.report.render import fragment, single_file, site
+
+
+class Reader(HTMLParser):
+    """Ids, links, headings, sources and visible text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.levels: list[int] = []
+        self.loads: list[str] = []
+        self.images: list[str] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.open.append(tag)
+        if found.get("id"):
+            self.ids.append(str(found["id"]))
+        if tag == "a":
+            self.links.append(str(found.get("href")))
+        if re.fullmatch(r"h[1-6]", tag):
+            self.levels.append(int(tag[1]))
+        if tag in ("script", "img", "link", "iframe") and ("src" in found or tag == "link"):
+            self.loads.append(str(found.get("src") or found.get("href")))
+        if tag == "svg":
+            self.images.append(str(found.get("aria-label")))
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.open and self.open.pop() != tag:
+            pass
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module", params=["fr", "en"])
+def pages(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("site")
+    written = site(
+        [samples.good(), samples.single(), samples.bad(), samples.empty()],
+        folder,
+        language=request.param,
+        project="Maison Exemple",
+        universal=samples.universal(),
+        programme=samples.programme(),
+        years=samples.years(),
+    )
+    assert sorted(written) == sorted(folder.iterdir())
+    return {path.name: path.read_text(encoding="utf-8") for path in written}
+
+
+def test_the_site_has_its_pages(pages: dict[str, str]) -> None:
+    assert list(pages) == [
+        "index.html",
+        "roi.html",
+        "campaign-winback-2026.html",
+        "campaign-spring.html",
+        "campaign-suspended.html",
+        "campaign-autumn.html",
+        "years.html",
+        "methods.html",
+    ]
+
+
+def test_pages_load_nothing_and_link_only_to_each_other(pages: dict[str, str]) -> None:
+    for name, text in pages.items():
+        page = Reader(text)
+        assert page.loads == ["data:,"], name
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), name
+        for link in page.links:
+            file, _, anchor = link.partition("#")
+            target = Reader(pages[file]) if file else page
+            assert not anchor or anchor in target.ids, (name, link)
+
+
+def test_structure_is_sound(pages: dict[str, str]) -> None:
+    for name, text in pages.items():
+        page = Reader(text)
+        assert len(page.ids) == len(set(page.ids)), name
+        assert page.levels.count(1) == 1, name
+        assert all(b - a <= 1 for a, b in zip(page.levels, page.levels[1:], strict=False)), name
+        assert all(len(label) > 40 for label in page.images), name
+        assert "%(" not in page.text, name
+        assert "None" not in page.text, name
+        assert "nan" not in page.text.split(), name
+
+
+def test_names_from_data_are_text_never_markup(pages: dict[str, str]) -> None:
+    text = pages["campaign-winback-2026.html"]
+    assert "new <b>" not in text
+    assert "new <b>&</b> promising" in Reader(text).text
+
+
+def test_caveats_failures_and_deviations_stand_above_the_verdict(pages: dict[str, str]) -> None:
+    text = pages["campaign-suspended.html"]
+    verdict = text.index('class="verdict ')
+    for kind in ("caveat", "failed", "deviation"):
+        assert text.index(f'class="notice {kind}"') < verdict
+    assert 'class="notice caveat"' in pages["index.html"]
+    assert "Bon anniversaire" in text
+
+
+def test_the_recipe_of_the_draw_can_be_followed(pages: dict[str, str]) -> None:
+    text = Reader(pages["campaign-spring.html"]).text
+    assert "md5(salt || ':' || unit)" in text
+    plan = samples.single().plan
+    assert plan.salt in text
+    assert plan.digest in text
+
+
+def test_an_empty_campaign_degrades_in_words(pages: dict[str, str]) -> None:
+    page = Reader(pages["campaign-autumn.html"])
+    assert page.images == []
+    assert len(page.text) > 3000
+
+
+def test_charts_name_no_font_no_id_and_no_colour_of_their_own(pages: dict[str, str]) -> None:
+    for svg in re.findall(r"<svg.*?</svg>", "".join(pages.values()), flags=re.DOTALL):
+        assert not re.search(r"""font-family|\bid=|(fill|stroke)="#""", svg)
+
+
+def test_a_site_without_results_says_so(tmp_path: Path) -> None:
+    written = site([], tmp_path, language="en", project="New")
+    assert "No campaign has been launched yet." in written[0].read_text(encoding="utf-8")
+    assert [path.name for path in written] == ["index.html", "roi.html", "methods.html"]
+
+
+def test_the_programme_total_is_not_known_without_a_universal_holdout(tmp_path: Path) -> None:
+    results = [samples.good(), samples.single()]
+    site(results, tmp_path, language="en", project="X")
+    text = Reader((tmp_path / "roi.html").read_text(encoding="utf-8")).text
+    assert "is not known: nobody is left out of every campaign" in text
+
+
+def test_every_optional_piece_may_be_missing(tmp_path: Path) -> None:
+    whole = samples.good()
+    bare = replace(
+        whole,
+        arms=tuple(
+            replace(
+                arm,
+                looks=(),
+                decomposition=None,
+                wearout=None,
+                pull_forward=None,
+                reached=None,
+                influence=(),
+                sensitivity=(),
+                heterogeneity=None,
+                economics=replace(arm.economics, months=()),
+            )
+            for arm in whole.arms
+        ),
+        checks=(),
+        flow=(),
+    )
+    rowless = replace(bare, rows=())
+    for i, result in enumerate((bare, rowless)):
+        folder = tmp_path / str(i)
+        for path in site([result], folder, language="en", project="X"):
+            assert "None" not in Reader(path.read_text(encoding="utf-8")).text
+
+
+def test_one_file_holds_the_whole_site(tmp_path: Path) -> None:
+    results: list[CampaignResult] = [samples.good(), samples.empty()]
+    path = single_file(results, tmp_path / "all.html", language="en", project="X")
+    page = Reader(path.read_text(encoding="utf-8"))
+    assert len(page.ids) == len(set(page.ids))
+    assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
+    assert {"index", "roi", "methods", "campaign-winback-2026"} <= set(page.ids)
+
+
+def test_a_notebook_shows_the_verdict_and_the_arms() -> None:
+    text = Reader(fragment(samples.good(), "en")).text
+    assert "“call” has earned" in text
+    assert "customers left out" in text
+
+
+def test_a_crowd_stays_small(tmp_path: Path) -> None:
+    crowd = samples.crowd(3)
+    calls: list[str] = []
+    written = site(crowd, tmp_path, language="fr", project="X", progress=calls.append)
+    assert len(calls) == len(written)
+    assert max(path.stat().st_size for path in written) < 600_000
+
+
+def test_an_index_of_two_hundred_campaigns_is_under_three_megabytes() -> None:
+    from loyalty_exp.report.overview import index_page
+    from loyalty_exp.report.render import page_html
+    from loyalty_exp.report.tongue import Tongue
+
+    template = samples.single("c", "Campagne", segments=("one", "two"), count=36)
+    many = [replace(template, campaign=f"c{i}") for i in range(200)]
+    t = Tongue("fr")
+    assert len(page_html(t, index_page(t, many, "X")).encode()) < 3_000_000

@@ -1,0 +1,200 @@
+"""The rules of the sentences: each verdict says the money, the doubt and what to do."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+import pytest
+import report_samples as samples
+
+from loyalty_exp.measure.results import (
+    Check,
+    CheckStatus,
+    Component,
+    Decomposition,
+    Estimate,
+    Verdict,
+    VerdictKind,
+    Wearout,
+)
+from loyalty_exp.report.campaign import arm_verdicts
+from loyalty_exp.report.checks import check_sentence, check_sentences
+from loyalty_exp.report.parts import by_month
+from loyalty_exp.report.tongue import Tongue
+from loyalty_exp.report.words import (
+    decomposition_finding,
+    first_reading,
+    money_finding,
+    monthly_finding,
+    segments_finding,
+    verdict_line,
+    wearout_sentence,
+)
+
+EN, FR = Tongue("en"), Tongue("fr")
+NET = Estimate(18_437.22, 4_123.4, 33_017.1)
+
+
+def said(kind: VerdictKind, net: Estimate = NET, t: Tongue = EN, **other: object) -> str:
+    verdict = Verdict(kind, net, "2026-06", **other)  # type: ignore[arg-type]
+    return verdict_line(t, "The gold win-back", verdict, reason="R.", reading="8 April 2026").text
+
+
+def test_keep() -> None:
+    assert said(VerdictKind.KEEP) == (
+        "The gold win-back has earned €18,400 net margin by the end of June 2026 "
+        "(between €4,100 and €33,000). Keep it."
+    )
+
+
+def test_keep_in_french() -> None:
+    text = verdict_line(FR, "Le réveil des clients or", Verdict(VerdictKind.KEEP, NET, "2026-06"))
+    assert text.text.replace("\u202f", " ").replace("\u00a0", " ") == (
+        "Le réveil des clients or a rapporté 18 400 € de marge nette à fin juin 2026 "
+        "(entre 4 100 € et 33 000 €). À poursuivre."
+    )
+    assert text.decision == "Poursuivre"
+
+
+def test_stop_says_the_loss_as_positive_money_the_smaller_first() -> None:
+    assert said(VerdictKind.STOP, Estimate(-7_982.4, -11_930.0, -4_031.0)) == (
+        "The gold win-back has lost €7,980 net margin by the end of June 2026 "
+        "(a loss between €4,030 and €11,930). Stop it."
+    )
+
+
+def test_not_yet_says_when() -> None:
+    text = said(VerdictKind.NOT_YET, Estimate(7_400, -6_200, 21_000), expected_month="2026-09")
+    assert "cannot tell yet" in text
+    assert "between −€6,200 and €21,000" in text
+    assert text.endswith("Answer expected in September 2026.")
+
+
+def test_never_says_why() -> None:
+    text = said(
+        VerdictKind.NEVER,
+        reasons=("even a large effect would not be seen by the last planned reading",),
+    )
+    assert "will not tell" in text
+    assert "even a large effect would not be seen" in text
+
+
+def test_no_closed_month_gives_the_day_of_the_first_reading() -> None:
+    empty = samples.empty()
+    (line,) = arm_verdicts(EN, empty)
+    assert line.text == "Rentrée: no month is closed yet. First reading on 8 April 2026."
+    assert first_reading(empty.plan) == dt.date(2026, 4, 8)
+
+
+def test_a_suspended_verdict_shows_the_failed_check_and_what_to_do() -> None:
+    (line,) = arm_verdicts(EN, samples.bad())
+    assert line.text.startswith("Result suspended: 248 customers left out were contacted")
+    assert "Take them off the mailing list now." in line.text
+    assert line.kind == "suspended"
+
+
+def test_a_verdict_without_money_makes_no_number_up() -> None:
+    nothing = Estimate(None, None, None)
+    for kind in (VerdictKind.KEEP, VerdictKind.NOT_YET, VerdictKind.NEVER):
+        assert not any(c.isdigit() for c in said(kind, nothing).replace("2026", ""))
+
+
+@pytest.mark.parametrize("kind", list(VerdictKind))
+@pytest.mark.parametrize("t", [EN, FR], ids=["en", "fr"])
+def test_every_kind_has_a_sentence_and_a_decision(kind: VerdictKind, t: Tongue) -> None:
+    line = verdict_line(t, "X", Verdict(kind, NET, "2026-06"))
+    assert line.text
+    assert line.decision
+    assert "%(" not in line.text
+
+
+def test_each_arm_has_its_verdict() -> None:
+    lines = arm_verdicts(EN, samples.good())
+    assert [line.kind for line in lines] == ["keep", "stop"]
+    assert lines[0].text.startswith("“call” has earned")
+
+
+def test_months_that_are_clear_of_chance_are_named() -> None:
+    rows = by_month(samples.good(), "call")
+    assert monthly_finding(EN, rows) == "A gain beyond chance in 5 of 6 months"
+    assert monthly_finding(EN, rows[:2]) == "A gain beyond chance in March 2026 and April 2026"
+    flat = by_month(samples.good(), "call_and_voucher")
+    assert monthly_finding(EN, flat) == ("No single month is clear of chance; above zero: 4 of 6")
+    lost = [
+        replace(row, effect_per_customer=-5.0, simultaneous_ci_lower=-8, simultaneous_ci_upper=-2)
+        for row in rows[:1]
+    ]
+    assert monthly_finding(EN, lost) == "A loss beyond chance in March 2026"
+    assert "losses in others" in monthly_finding(EN, [*lost, *rows[1:]])
+    assert monthly_finding(EN, [row for row in rows if not row.closed]) == "No month is closed yet"
+
+
+def test_payback_is_called_proven_only_when_its_lower_limit_is() -> None:
+    money = samples.single().arms[0].economics
+    sure = replace(money, payback_month="2026-04", payback_month_lower="2026-06")
+    assert money_finding(EN, sure) == "Paid back in April 2026; beyond doubt since June 2026"
+    unsure = replace(money, payback_month="2026-04", payback_month_lower=None)
+    assert money_finding(EN, unsure) == "Probably paid back in April 2026, not yet proven"
+    never = replace(money, payback_month=None, payback_month_lower=None)
+    assert money_finding(EN, never) == "The cost is not covered yet"
+    free = replace(money, fixed_cost=0.0, contact_cost=0.0, redemption_cost=0.0)
+    assert "No cost is declared" in money_finding(EN, free)
+
+
+def test_the_largest_part_is_named_unless_parts_cancel() -> None:
+    def split(*values: float) -> Decomposition:
+        names = ("reactivation", "frequency", "basket")
+        parts = (Component(n, Estimate(v, None, None)) for n, v in zip(names, values, strict=True))
+        return Decomposition(tuple(parts), sum(values))
+
+    assert decomposition_finding(EN, split(6, 3, 1)).startswith("60% of the effect")
+    assert "different directions" in decomposition_finding(EN, split(9, -7, 0.5))
+    assert "cannot be split" in decomposition_finding(EN, Decomposition((), None))
+
+
+def test_segments_are_said_to_differ_only_when_the_test_says_so() -> None:
+    found = samples.good().arms[0].heterogeneity
+    assert found is not None
+    assert "sleeping gold responds most" in segments_finding(EN, found)
+    assert segments_finding(EN, replace(found, p_value=0.4)).startswith("Nothing shows")
+    assert "cannot be tested" in segments_finding(EN, None)
+
+
+def test_fading_is_said_only_when_it_shows() -> None:
+    fades = Wearout(Estimate(-0.5, -0.9, -0.1), 0.01)
+    assert wearout_sentence(EN, fades).startswith("The effect fades: it shrinks by €0.50")
+    grows = Wearout(Estimate(0.5, 0.1, 0.9), 0.01)
+    assert wearout_sentence(EN, grows).startswith("The effect grows")
+    assert wearout_sentence(EN, replace(fades, p_value=0.2)).startswith("Nothing shows")
+    assert wearout_sentence(EN, None).startswith("Too few closed months")
+
+
+def test_checks_come_worst_first() -> None:
+    statuses = [s.status for s in check_sentences(EN, samples.bad().checks)]
+    order = ["failed", "warning", "passed", "not_applicable"]
+    assert statuses == sorted(statuses, key=order.index)
+
+
+@pytest.mark.parametrize("t", [EN, FR], ids=["en", "fr"])
+@pytest.mark.parametrize("check", samples.checks(), ids=lambda check: check.name)
+@pytest.mark.parametrize("status", list(CheckStatus))
+def test_every_check_has_a_sentence_with_and_without_its_figures(
+    t: Tongue, check: Check, status: CheckStatus
+) -> None:
+    for values in (check.values, {}):
+        sentence = check_sentence(t, replace(check, status=status, values=values))
+        assert sentence.text
+        assert "%(" not in sentence.text
+        assert bool(sentence.advice) == (status in (CheckStatus.FAILED, CheckStatus.WARNING))
+
+
+def test_an_unknown_check_still_shows_its_figures() -> None:
+    check = Check("moon_phase", CheckStatus.FAILED, False, {"share": 0.08, "n": 3})
+    sentence = check_sentence(EN, check)
+    assert (sentence.title, sentence.text) == ("moon phase", "share 8.0%; n 3")
+
+
+def test_nobody_contaminated_is_said_in_words() -> None:
+    check = Check("contamination", CheckStatus.PASSED, True, {"contaminated": 0, "share": 0.0})
+    assert check_sentence(EN, check).text == "No customer left out was contacted."
