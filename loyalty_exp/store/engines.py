@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from loyalty_exp.errors import StoreError
 from loyalty_exp.store import tables
 from loyalty_exp.store.queries.erase import compaction
 
-__all__ = ["Store", "digest_number", "open_store"]
+__all__ = ["Capabilities", "Store", "capabilities_of", "digest_number", "open_store"]
 
 LOCK_PATIENCE_SECONDS = 30.0
 _FATAL = re.compile(r"^(?:FATAL|IO|Out of Memory) Error", re.IGNORECASE)
@@ -37,12 +38,23 @@ class Capabilities:
     """The engine itself reads CSV and Parquet."""
     one_thread: str = ""
     """Statement that makes the order of additions the same in every run; empty if there is none."""
+    in_process: bool = False
+    """Rows come without a wire, as Arrow: moments are added up by BLAS instead of the engine."""
+    most_columns: int | None = None
+    """How many columns a result may have."""
 
 
 CAPABILITIES = {
-    "duckdb": Capabilities(single_writer=True, reads_files=True, one_thread="SET threads = 1"),
-    "postgresql": Capabilities(single_writer=False, reads_files=False),
+    "duckdb": Capabilities(
+        single_writer=True, reads_files=True, one_thread="SET threads = 1", in_process=True
+    ),
+    "postgresql": Capabilities(single_writer=False, reads_files=False, most_columns=1600),
 }
+
+
+def capabilities_of(dialect: str) -> Capabilities:
+    """What the engine of a dialect can do."""
+    return CAPABILITIES[dialect]
 
 
 class Store:
@@ -96,15 +108,14 @@ class Store:
         Raises:
             StoreError: the store cannot be opened for writing.
         """
-        with (
-            self._private_files(),
-            self._readable_errors(),
-            self._connect(read_only=False, repeatable=repeatable) as connection,
-            connection.begin(),
-        ):
-            tables.metadata.create_all(connection)
-            tables.customers_table().create(connection, checkfirst=True)
-            yield connection
+        with self._private_files(), self._readable_errors():
+            self._create()
+            with (
+                self._connect(read_only=False, repeatable=repeatable) as connection,
+                connection.begin(),
+            ):
+                _make_tables(connection)
+                yield connection
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[sa.Connection]:
@@ -150,6 +161,26 @@ class Store:
             with fresh.open("rb") as file:
                 os.fsync(file.fileno())
             fresh.replace(path)
+
+    def _create(self) -> None:
+        """Make an embedded store whole before it takes its place: killed, it is there or not."""
+        path = self.path
+        if path is None or path.exists():
+            return
+        try:
+            folder = tempfile.TemporaryDirectory(prefix=".new-", dir=path.parent)
+        except OSError as error:
+            raise StoreError(
+                f"{self.name}: cannot be made in its folder: {error.strerror}"
+            ) from error
+        with folder as name:
+            fresh = Path(name) / path.name
+            engine = sa.create_engine(self.url.set(database=str(fresh)), poolclass=sa.NullPool)
+            with engine.begin() as connection:
+                _make_tables(connection)
+            engine.dispose()
+            with contextlib.suppress(FileExistsError):  # another process was first
+                path.hardlink_to(fresh)
 
     @contextlib.contextmanager
     def _private_files(self) -> Iterator[None]:
@@ -218,6 +249,11 @@ class Store:
                     self._announce(f"{self.name} is in use by another process; waiting")
                     told = True
                 time.sleep(0.2)
+
+
+def _make_tables(connection: sa.Connection) -> None:
+    tables.metadata.create_all(connection)
+    tables.customers_table().create(connection, checkfirst=True)
 
 
 def open_store(url: str, announce: Callable[[str], None] = lambda _: None) -> Store:

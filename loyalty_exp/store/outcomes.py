@@ -18,12 +18,8 @@ from numpy.typing import NDArray
 from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.stats.ancova import Comparison
 from loyalty_exp.stats.moments import Moments
-from loyalty_exp.store.queries.moments import (
-    METRICS,
-    Window,
-    group_moments,
-    third_variables,
-)
+from loyalty_exp.store.queries.moments import METRICS, Window, third_variables
+from loyalty_exp.store.sums import GroupSums, read_sums
 
 __all__ = ["ALL", "Outcomes", "covariate_of", "read_outcomes", "window_of"]
 
@@ -136,36 +132,22 @@ def read_outcomes(
     if logged:
         third.append(("net", "margin_x"))
     for window in windows:
-        for row in connection.execute(group_moments(window, third)).mappings():
-            moments = _expanded(_moments(row, window.variables), row, window, third)
-            cost = contact_cost.get(str(row["arm"]), 0.0)
-            key = (window.wave, str(row["arm"]), str(row["segment"]))
-            groups[key] = _with_contact_cost(moments, cost, window)
+        for group in read_sums(connection, window, third):
+            cost = contact_cost.get(group.arm, 0.0)
+            key = (window.wave, group.arm, group.segment)
+            groups[key] = _with_contact_cost(_moments(group, window, third), cost, window)
     return Outcomes(groups, windows[0].months, logged)
 
 
-def _moments(row: Any, names: tuple[str, ...]) -> Moments:
-    """Moments of a group, from the sums of its row."""
-    p = len(names)
-    shift = np.array([row[f"c_{i}"] for i in range(p)], dtype=np.float64)
-    sums = np.array([row[f"s_{i}"] for i in range(p)], dtype=np.float64)
-    products = np.empty((p, p))
-    for i in range(p):
-        for j in range(i, p):
-            products[i, j] = products[j, i] = row[f"p_{i}_{j}"]
-    return Moments.from_sums(names, int(row["n"]), shift, sums, products)
-
-
-def _expanded(
-    moments: Moments, row: Any, window: Window, third: Sequence[tuple[str, str]]
-) -> Moments:
+def _moments(group: GroupSums, window: Window, third: Sequence[tuple[str, str]]) -> Moments:
     """Moments of the variables of `Outcomes`, third moments of every month and sum included."""
+    plain = Moments.from_sums(window.variables, group.n, group.shift, group.sums, group.products)
     names, weights = _expansion(window)
     sums: dict[tuple[str, str], Floats] = {}
-    for index, (parts, covariate) in enumerate(third_variables(window, third)):
+    for row, (parts, covariate) in zip(group.third, third_variables(window, third), strict=True):
         metric, last = parts[-1].rsplit("_", 1)
         name = parts[0] if len(parts) == 1 else f"{metric}_c{last}"
-        sums[name, covariate] = np.array([float(row[f"t_{index}_{k}"]) for k in range(4)])
+        sums[name, covariate] = row
         if name == f"{metric}_0":
             sums[f"{metric}_c0", covariate] = sums[name, covariate]
     if not window.with_exposures:
@@ -174,8 +156,7 @@ def _expanded(
             for (name, covariate), value in sums.items()
             if covariate == "margin_x"
         }
-    shift = np.array([row[f"c_{i}"] for i in range(len(moments.names))], dtype=np.float64)
-    return moments.transform(names, weights).with_third(sums, weights @ shift)
+    return plain.transform(names, weights).with_third(sums, weights @ group.shift)
 
 
 def _expansion(window: Window) -> tuple[list[str], Floats]:

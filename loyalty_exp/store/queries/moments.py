@@ -1,4 +1,4 @@
-"""Moments of a wave's outcomes, by arm and segment: one statement a wave, a row a group.
+"""Moments of a wave's outcomes, by arm and segment: sums of each group, or rows to add up.
 
 Builds statements only. Outcomes are summed by unit and calendar month; every assigned unit counts,
 zero spend included. Products are taken about the mean of all units, so that nothing cancels.
@@ -23,8 +23,19 @@ from loyalty_exp.store.tables import (
     orders,
 )
 
-__all__ = ["METRICS", "Window", "cap", "group_moments", "largest_units", "unit_rows"]
+__all__ = [
+    "METRICS",
+    "Window",
+    "cap",
+    "flow_rows",
+    "group_moments",
+    "group_sizes",
+    "largest_units",
+    "third_variables",
+    "unit_rows",
+]
 
+UNIT = ("unit", "arm", "segment", "stratum")
 METRICS = ("revenue", "margin", "orders", "active")
 """Outcomes a unit has in a month; `active` is 1 in a month with an order."""
 
@@ -109,24 +120,62 @@ def largest_units(
 
 def cap(window: Window, metric: str) -> sa.Select[tuple[float | None]]:
     """99th percentile of the positive monthly figures of units, over the months of the window."""
-    flows = _flows(window)
+    flows = _unit_flows(window)
     quantile = sa.func.percentile_cont(0.99).within_group(sa.cast(flows.c[metric], sa.Double))
     return sa.select(quantile).where(flows.c[metric] > 0)
 
 
+def group_sizes(window: Window) -> sa.Select[Any]:
+    """(arm, segment, units) of a wave, in order."""
+    roster = _roster(window, *(assignments.c[name] for name in UNIT))
+    units = (roster if window.by_customer else roster.distinct()).subquery("units")
+    keys = (units.c.arm, units.c.segment)
+    return sa.select(*keys, sa.func.count().label("n")).group_by(*keys).order_by(*keys)
+
+
+def flow_rows(window: Window, groups: Sequence[tuple[str, str]]) -> sa.Select[Any]:
+    """What units did, month by month, the rows of a unit together; none for those who did nothing.
+
+    Args:
+        window: the wave's window.
+        groups: (arm, segment), whose place in this list is given for each unit.
+
+    Returns:
+        A statement of unit (a number that follows the order of the ids), place (of its group),
+        month, revenue, margin, orders; with exposures also cost and reached, in rows of their own.
+    """
+    place = sa.case(
+        *(
+            (sa.and_(assignments.c.arm == arm, assignments.c.segment == segment), place)
+            for place, (arm, segment) in enumerate(groups)
+        )
+    )
+    key = [assignments.c[name] for name in UNIT]
+    rank = sa.func.row_number() if window.by_customer else sa.func.dense_rank()
+    number = rank.over(order_by=key[:1] if window.by_customer else key)
+    columns = (assignments.c.customer, assignments.c.arm)
+    roster = _roster(window, *columns, number.label("number"), place.label("place"))
+    flows = _flows(window, roster.subquery("roster"), ("number", "place"), idle=False)
+    names = ["number", "place", "month", "revenue", "margin", "orders"]
+    names += ["cost", "reached"] if window.with_exposures else []
+    return sa.select(*(flows.c[name] for name in names)).order_by(flows.c.number)
+
+
 def group_moments(
-    window: Window, third: Sequence[tuple[str, str]] = ()
-) -> sa.Select[tuple[object, ...]]:
+    window: Window, third: Sequence[tuple[str, str]] = (), most_columns: int | None = None
+) -> list[sa.Select[Any]]:
     """Sums that give the moments of every arm and segment of a wave.
 
     Args:
         window: the wave's window.
         third: (metric, covariate) pairs to give third sums for, each month and cumulative.
+        most_columns: what a result may have, where the engine has a limit.
 
     Returns:
-        A statement with a row a group: arm, segment, n; `c_i` the shift of variable i; `s_i` the
-        sum of v_i - c_i; `p_i_j` the sum of products for i <= j; `t_i_0` to `t_i_3` the sums of
-        yyy, yyx, yxx and xxx of the i-th pair of `third_variables`.
+        Statements with the same rows in the same order, one a group: arm, segment; and between
+        them the columns n; `c_i` the shift of variable i; `s_i` the sum of v_i - c_i; `p_i_j` the
+        sum of products for i <= j; `t_i_0` to `t_i_3` the sums of yyy, yyx, yxx and xxx of the
+        i-th pair of `third_variables`.
     """
     pivot = _pivot(window)
     names = window.variables
@@ -151,7 +200,11 @@ def group_moments(
         powers = (y * y * y, y * y * x, y * x * x, x * x * x)
         columns += [sa.func.sum(power).label(f"t_{index}_{k}") for k, power in enumerate(powers)]
     keys = (centred_rows.c.arm, centred_rows.c.segment)
-    return sa.select(*keys, *columns).group_by(*keys).order_by(*keys)
+    step = len(columns) if most_columns is None else most_columns - len(keys)
+    return [
+        sa.select(*keys, *columns[first : first + step]).group_by(*keys).order_by(*keys)
+        for first in range(0, len(columns), step)
+    ]
 
 
 def third_variables(
@@ -168,7 +221,7 @@ def third_variables(
 
 def _pivot(window: Window) -> sa.CTE:
     """One row a unit with every variable of the window."""
-    flows = _flows(window)
+    flows = _unit_flows(window)
     month, start = flows.c.month, window.start_month
     before = sa.and_(month < start, month >= start - window.covariate_months)
 
@@ -197,32 +250,45 @@ def _pivot(window: Window) -> sa.CTE:
         columns += by_month(sa.func.coalesce(flows.c.margin, 0) - flows.c.cost, "net")
         reached = sa.func.coalesce(sa.func.max(flows.c.reached), 0)
         columns.append(sa.cast(reached, sa.Double).label("reached"))
-    keys = (flows.c.unit, flows.c.arm, flows.c.segment, flows.c.stratum)
+    keys = [flows.c[name] for name in UNIT]
     return sa.select(*keys, *columns).group_by(*keys).cte("pivot")
 
 
-def _flows(window: Window) -> sa.Subquery:
-    """What each unit did in each month: one row a unit and month, and one a unit without any."""
-    roster = (
-        sa.select(
-            assignments.c.unit,
-            assignments.c.customer,
-            assignments.c.arm,
-            assignments.c.segment,
-            assignments.c.stratum,
-        )
-        .where(assignments.c.campaign == window.campaign, assignments.c.wave == window.wave)
-        .subquery("roster")
+def _roster(window: Window, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """Columns of a wave's assignments."""
+    return sa.select(*columns).where(
+        assignments.c.campaign == window.campaign, assignments.c.wave == window.wave
     )
+
+
+def _unit_flows(window: Window) -> sa.Subquery:
+    """What each unit did in each month, and one row a unit without any."""
+    columns = [assignments.c[name] for name in ("customer", *UNIT)]
+    return _flows(window, _roster(window, *columns).subquery("roster"), UNIT)
+
+
+def _flows(
+    window: Window, roster: sa.Subquery, names: Sequence[str], *, idle: bool = True
+) -> sa.Subquery:
+    """What each unit did in each month: one row a unit and month.
+
+    Args:
+        window: the wave's window.
+        roster: the customers of each unit.
+        names: columns of the roster that tell a unit.
+        idle: whether a unit that did nothing has a row, without a month.
+    """
     spend = _spend(window)
-    keys = (roster.c.unit, roster.c.arm, roster.c.segment, roster.c.stratum)
+    keys = [roster.c[name] for name in names]
     money = ("revenue", "margin", "orders")
-    joined = roster.outerjoin(spend, roster.c.customer == spend.c.customer)
+    joined = roster.join(spend, roster.c.customer == spend.c.customer, isouter=idle)
     if window.by_customer:
         values = [spend.c[name] for name in money]
         flows = sa.select(*keys, spend.c.month, *values).select_from(joined).subquery("spent")
     else:
-        sums = [sa.func.sum(spend.c[name]).label(name) for name in money]
+        sums = [
+            sa.cast(sa.func.sum(spend.c[name]), spend.c[name].type).label(name) for name in money
+        ]
         flows = (
             sa.select(*keys, spend.c.month, *sums)
             .select_from(joined)
@@ -235,14 +301,11 @@ def _flows(window: Window) -> sa.Subquery:
         return selected.subquery("flows")
     empty = [sa.cast(sa.null(), sa.Double).label(name) for name in (*money, "active")]
     zero = [sa.literal(0).label("cost"), sa.literal(0).label("reached")]
-    contacts = _contacts(window, roster)
+    contacts = _contacts(window, roster, names)
     return sa.union_all(
         selected.add_columns(*zero),
         sa.select(
-            contacts.c.unit,
-            contacts.c.arm,
-            contacts.c.segment,
-            contacts.c.stratum,
+            *(contacts.c[name] for name in names),
             contacts.c.month,
             *empty,
             contacts.c.cost,
@@ -276,16 +339,17 @@ def _spend(window: Window) -> sa.Subquery:
     return sa.union_all(kept.where(customer_month.c.month != start), partial).subquery("spend")
 
 
-def _contacts(window: Window, roster: sa.Subquery) -> sa.Subquery:
+def _contacts(window: Window, roster: sa.Subquery, names: Sequence[str]) -> sa.Subquery:
     """Variable costs and reach of the roster's units by month, from the exposures."""
+    arm = roster.c.arm
     declared = (
-        sa.case(*((roster.c.arm == arm, cost) for arm, cost in window.redemption_cost), else_=0)
+        sa.case(*((arm == name, cost) for name, cost in window.redemption_cost), else_=0)
         if window.redemption_cost
         else sa.literal(0)
     )
     redeemed = sa.case((exposures.c.kind == "redeemed", declared), else_=0)
     cost = sa.func.sum(sa.func.coalesce(exposures.c.cost, redeemed)).label("cost")
-    keys = (roster.c.unit, roster.c.arm, roster.c.segment, roster.c.stratum)
+    keys = [roster.c[name] for name in names]
     month = month_index(exposures.c.at)
     return (
         sa.select(*keys, month.label("month"), cost, sa.literal(1).label("reached"))
