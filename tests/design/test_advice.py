@@ -225,8 +225,8 @@ WARNED: list[tuple[str, dict[str, Any], str]] = [
         "redemptions_over_budget",
         {"costs": CostForecast(400.0, 600.0, 2000.0, 1500.0)},
         (
-            "Over budget if more than 25 % of the treated use the offer: contacts leave 500 EUR for "
-            "redemptions."
+            "Over budget if more than 25 % of the treated use the offer: contacts leave 500 "
+            "EUR for redemptions."
         ),
     ),
     (
@@ -280,8 +280,8 @@ WARNED: list[tuple[str, dict[str, Any], str]] = [
         "conflict",
         {"conflicts": (Conflict("sales", 12, 0, ("gold",), 30, None),)},
         (
-            "sales runs on 12 of the same days and shares 30 customers; both have the same priority: "
-            "whichever is launched first takes them."
+            "sales runs on 12 of the same days and shares 30 customers; both have the same "
+            "priority: whichever is launched first takes them."
         ),
     ),
     (
@@ -296,16 +296,16 @@ WARNED: list[tuple[str, dict[str, Any], str]] = [
         "conflict",
         {"conflicts": (Conflict("sales", 3, 0, (), 5, "winback"),)},
         (
-            "sales runs on 3 of the same days and shares 5 customers; this one has priority: launch "
-            "it first."
+            "sales runs on 3 of the same days and shares 5 customers; this one has priority: "
+            "launch it first."
         ),
     ),
     (
         "conflict",
         {"conflicts": (Conflict("sales", 3, 0, (), 5, "winback", other_launched=True),)},
         (
-            "sales runs on 3 of the same days and shares 5 customers; it is launched: its customers "
-            "are left out where priority or cooldown say so."
+            "sales runs on 3 of the same days and shares 5 customers; it is launched: its "
+            "customers are left out where priority or cooldown say so."
         ),
     ),
 ]
