@@ -48,7 +48,9 @@ from loyalty_exp.store.outcomes import ALL, Outcomes, read_outcomes, window_of
 from loyalty_exp.store.queries.moments import Window
 from loyalty_exp.store.queries.registry import has_exposures
 
-__all__ = ["measure_campaign", "questions"]
+__all__ = ["JUDGED_TOGETHER", "judge_together", "measure_campaign", "questions"]
+
+JUDGED_TOGETHER = "wider than read alone: the arms of the campaign are judged together (Holm)"
 
 
 def questions(plan: FrozenPlan, outcomes: Outcomes) -> Iterator[Question]:
@@ -86,7 +88,7 @@ def measure_campaign(
     for question in questions(plan, outcomes):
         rows += effect_rows(plan, outcomes, calendar, question)
         rows += ratio_rows(plan, outcomes, calendar, question)
-    money = {arm: economics(plan, outcomes, calendar, arm) for arm in plan.treated_arms}
+    money = judge_together(plan, outcomes, calendar)
     checks = campaign_checks(connection, plans, outcomes, calendar, money, deviations)
     units = None
     if windows and sum(wave.units_of(arm) for wave in plans for arm in wave.arms) <= LARGEST_ROSTER:
@@ -121,6 +123,42 @@ def measure_campaign(
         closed_through=calendar.labels[calendar.closed - 1] if calendar.closed else None,
         provenance=provenance,
         caveat=caveat,
+    )
+
+
+def judge_together(
+    plan: FrozenPlan, outcomes: Outcomes, calendar: Calendar
+) -> dict[str, Economics]:
+    """Money of every treated arm, with the risk of a false verdict shared between the arms.
+
+    Holm's step-down on the looks of all arms: with m arms still open each is read at alpha / m;
+    an arm whose net result is then decided leaves the family, and the others are read again at
+    alpha / (m - 1). One arm alone keeps alpha.
+
+    Source: Holm (1979); for looks, Ye, Li, Liu and Yao (2013), section 2.
+    """
+    decided: dict[str, Economics] = {}
+    open_arms = list(plan.treated_arms)
+    while open_arms:
+        shared = replace(plan, alpha=plan.alpha / len(open_arms))
+        found = {arm: economics(shared, outcomes, calendar, arm) for arm in open_arms}
+        if len(open_arms) > 1:
+            found = {
+                arm: replace(money, notes=(*money.notes, JUDGED_TOGETHER))
+                for arm, money in found.items()
+            }
+        leaving = [arm for arm, money in found.items() if _excludes_zero(money)]
+        decided |= {arm: found[arm] for arm in leaving or open_arms}
+        open_arms = [arm for arm in open_arms if arm not in decided]
+    return {arm: decided[arm] for arm in plan.treated_arms}
+
+
+def _excludes_zero(money: Economics) -> bool:
+    """Whether some closed look decided the net result."""
+    closed = [month.net for month in money.months if month.closed]
+    return any(
+        (net.lower is not None and net.lower > 0) or (net.upper is not None and net.upper < 0)
+        for net in closed
     )
 
 
