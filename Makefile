@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint format docs sample calibrate bench clean
+.PHONY: demo test lint format docs sample calibrate bench torture clean
 
 demo: $(INSTALLED)
 	$(BIN)/loyalty-exp demo --to loyalty-exp-demo
@@ -31,6 +31,9 @@ sample: $(INSTALLED)  ## the site kept under reports/sample
 
 calibrate: $(INSTALLED)  ## coverage and false alarms; writes docs/calibration.md
 	$(BIN)/python benchmarks/calibrate.py
+
+torture: $(INSTALLED)  ## hundreds of kills at random instants; writes docs/torture.json
+	$(BIN)/python benchmarks/torture.py --kills 600 --output docs/torture.json
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/measure_speed.py
