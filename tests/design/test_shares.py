@@ -1,0 +1,69 @@
+"""Shares of the draw in SQL: exact for any strata, and the same as those counted in Python."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy.pool import StaticPool
+
+from loyalty_exp.declare.frozen import StratumCounts
+from loyalty_exp.stats.allocation import allocate
+from loyalty_exp.store import tables
+from loyalty_exp.store.queries import draw as queries
+from loyalty_exp.store.queries.draw import Draw, Population
+
+ENGINE = sa.create_engine("duckdb:///:memory:", poolclass=StaticPool)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 60), min_size=1, max_size=15),
+    percents=st.lists(st.integers(1, 90), min_size=2, max_size=4),
+    salt=st.text("0123456789abcdef", min_size=4, max_size=8),
+)
+def test_every_stratum_and_arm_gets_exactly_its_count(
+    sizes: list[int], percents: list[int], salt: str
+) -> None:
+    shares = [Fraction(p, sum(percents)) for p in percents]
+    counts = allocate(sizes, shares, salt)
+    arms = tuple(f"arm{n}" if n else "holdout" for n in range(len(shares)))
+    strata = tuple(
+        StratumCounts(f"band=0|s={n:02d}", size, tuple(row))
+        for n, (size, row) in enumerate(zip(sizes, counts, strict=True))
+    )
+    drawn = Draw("test", 0, salt, arms, strata)
+    with ENGINE.connect() as connection, connection.begin():
+        tables.metadata.create_all(connection)
+        connection.execute(tables.assignments.delete())
+        queries.audience.drop(connection, checkfirst=True)
+        queries.audience.create(connection)
+        units = [
+            {"unit": f"u{n}-{k}", "segment": "all", "declared": f"s={n:02d}", "history": 0.0}
+            for n, size in enumerate(sizes)
+            for k in range(size)
+        ]
+        connection.execute(queries.audience.insert(), units)
+        found = connection.execute(queries.stratum_sizes((), by_segment=False)).all()
+        assert [tuple(row) for row in found] == [(row.stratum, row.units) for row in strata]
+        population = Population(tables.customers_table())
+        connection.execute(queries.assign(drawn, (), population, by_segment=False))
+        roster = {
+            (stratum, arm): units
+            for stratum, arm, units in connection.execute(queries.roster_units("test", 0))
+        }
+        assert connection.scalar(queries.redrawn_differences(drawn)) == 0
+    expected = {
+        (row.stratum, arm): count
+        for row in strata
+        for arm, count in zip(arms, row.counts, strict=True)
+        if count
+    }
+    assert roster == expected
+    total = sum(sizes)
+    held = sum(row.counts[0] for row in strata)
+    assert abs(held - shares[0] * total) < 1
+    for row in strata:
+        assert abs(row.counts[0] - shares[0] * row.units) < 1
