@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_sentence", "check_sentences", "status_word"]
 
-_NONE_SAID = ("contaminated",)
-"""Counts whose zero has a sentence of its own."""
 _ORDER = (
     CheckStatus.FAILED,
     CheckStatus.WARNING,
@@ -32,13 +30,18 @@ _ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class _Wording:
-    """Sentences of one check: with figures and without, when well and when troubled."""
+    """Sentences of one check: with figures and without, when well and when troubled.
+
+    `none` stands when all figures named in `counts` are zero and the check passed.
+    """
 
     title: str
     good: tuple[str, ...]
     bad: tuple[str, ...]
     absent: str
     advice: str
+    counts: tuple[str, ...] = ()
+    none: str = ""
 
 
 def check_sentences(t: Tongue, checks: Sequence[Check]) -> tuple[Sentence, ...]:
@@ -68,6 +71,8 @@ def check_sentence(t: Tongue, check: Check) -> Sentence:
     troubled = check.status in (CheckStatus.FAILED, CheckStatus.WARNING)
     if check.status is CheckStatus.NOT_APPLICABLE:
         text = wording.absent
+    elif not troubled and wording.counts and all(check.values.get(k) == 0 for k in wording.counts):
+        text = wording.none
     else:
         text = _first_complete(t, wording.bad if troubled else wording.good, check.values)
     advice = wording.advice if troubled else ""
@@ -76,11 +81,7 @@ def check_sentence(t: Tongue, check: Check) -> Sentence:
 
 def _first_complete(t: Tongue, texts: Sequence[str], values: Mapping[str, object]) -> str:
     """The first text whose figures are all there."""
-    written = {
-        key: _figure(t, key, value)
-        for key, value in values.items()
-        if value is not None and not (key in _NONE_SAID and value == 0)
-    }
+    written = {key: _figure(t, key, value) for key, value in values.items() if value is not None}
     for text in texts:
         try:
             return text % written
@@ -94,7 +95,7 @@ def _figure(t: Tongue, key: str, value: object) -> str:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return str(value).replace("_", " ")
     if key.endswith("p_value"):
-        return t.p_value(value)
+        return t.p_phrase(value)
     if key.endswith(("share", "power", "relative")):
         return t.percent(value)
     if isinstance(value, int) or value.is_integer():
@@ -138,14 +139,14 @@ def _about_the_draw(_: Callable[[str], str]) -> dict[str, _Wording]:
             (
                 _(
                     "Lost since the draw: %(lost_treated)s treated, %(lost_holdout)s left out; no "
-                    "more on one side than chance explains (p = %(p_value)s)."
+                    "more on one side than chance explains (%(p_value)s)."
                 ),
                 _("Customers lost since the draw are spread over the arms as chance would."),
             ),
             (
                 _(
                     "Lost since the draw: %(lost_treated)s treated, %(lost_holdout)s left out; "
-                    "chance does not explain it (p = %(p_value)s)."
+                    "chance does not explain it (%(p_value)s)."
                 ),
                 _("More customers were lost on one side than chance explains."),
             ),
@@ -154,12 +155,14 @@ def _about_the_draw(_: Callable[[str], str]) -> dict[str, _Wording]:
                 "Find out where the missing customers went (erased, merged, filtered by a tool) "
                 "before using the figure."
             ),
+            counts=("lost_treated", "lost_holdout"),
+            none=_("Nobody has been lost since the draw."),
         ),
         "balance": _Wording(
             _("Likeness before the start"),
             (
                 _(
-                    "Before the start, treated customers and those left out bought alike (p = "
+                    "Before the start, treated customers and those left out bought alike ("
                     "%(p_value)s)."
                 ),
                 _("Before the start, treated customers and those left out bought alike."),
@@ -167,7 +170,7 @@ def _about_the_draw(_: Callable[[str], str]) -> dict[str, _Wording]:
             (
                 _(
                     "Before the start, treated customers and those left out did not buy alike "
-                    "(p = %(p_value)s)."
+                    "(%(p_value)s)."
                 ),
                 _("Before the start, treated customers and those left out did not buy alike."),
             ),
@@ -180,7 +183,10 @@ def _about_the_draw(_: Callable[[str], str]) -> dict[str, _Wording]:
         "randomization": _Wording(
             _("Redoing the draw"),
             (_("Redrawing from the recipe gives the same arms, customer by customer."),),
-            (_("Redrawing from the recipe does not give the same arms."),),
+            (
+                _("Redrawing from the recipe gives another arm to %(differences)s customers."),
+                _("Redrawing from the recipe does not give the same arms."),
+            ),
             _(
                 "The split was made elsewhere: it cannot be redrawn, only its proportions are "
                 "checked."
@@ -192,14 +198,14 @@ def _about_the_draw(_: Callable[[str], str]) -> dict[str, _Wording]:
             (
                 _(
                     "The same analysis on the months before the start finds nothing, as it "
-                    "should (p = %(p_value)s)."
+                    "should (%(p_value)s)."
                 ),
                 _("The same analysis on the months before the start finds nothing, as it should."),
             ),
             (
                 _(
                     "The same analysis on the months before the start already finds a "
-                    "difference (p = %(p_value)s)."
+                    "difference (%(p_value)s)."
                 ),
                 _("The same analysis on the months before the start already finds a difference."),
             ),
@@ -215,7 +221,7 @@ def _about_contact(_: Callable[[str], str]) -> dict[str, _Wording]:
             _("Contacts of customers left out"),
             (
                 _("%(contaminated)s of the customers left out were contacted (%(share)s)."),
-                _("No customer left out was contacted."),
+                _("Hardly any customer left out was contacted."),
             ),
             (
                 _("%(contaminated)s customers left out were contacted all the same (%(share)s)."),
@@ -226,6 +232,8 @@ def _about_contact(_: Callable[[str], str]) -> dict[str, _Wording]:
                 "Take them off the mailing list now. Their figures stay in the comparison, "
                 "which makes the effect look smaller than it is."
             ),
+            counts=("contaminated",),
+            none=_("No customer left out was contacted."),
         ),
         "reach": _Wording(
             _("Customers reached"),
@@ -294,8 +302,8 @@ def _about_the_figures(_: Callable[[str], str]) -> dict[str, _Wording]:
             ),
             (
                 _(
-                    "%(share)s of the customers have no purchase before the start, so their "
-                    "past narrows little."
+                    "Only %(months)s months of past purchases are known, and %(share)s of the "
+                    "customers have none: the ranges are wider than they could be."
                 ),
                 _("The data begin too late to know what customers bought before."),
             ),

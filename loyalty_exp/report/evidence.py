@@ -161,7 +161,49 @@ def checks_section(t: Tongue, result: CampaignResult) -> Section:
     else:
         text = t.ngettext("The check made is passed.", "All %(n)s checks are passed.", done)
         text = text % {"n": done}
-    return Section("checks", _("Can it be trusted?"), paragraphs=(text,), sentences=sentences)
+    return Section(
+        "checks",
+        _("Can it be trusted?"),
+        paragraphs=(text,),
+        sentences=sentences,
+        tables=_restatements(t, result),
+    )
+
+
+def _restatements(t: Tongue, result: CampaignResult) -> tuple[Table, ...]:
+    """Published figures that changed since, with both values."""
+    _ = t.gettext
+    if not result.restatements:
+        return ()
+    columns = (
+        Column(_("Month"), numeric=False),
+        Column(_("Version"), numeric=False),
+        Column(_("Metric"), numeric=False),
+        Column(_("Shown")),
+        Column(_("First shown on"), numeric=False),
+        Column(_("Now")),
+    )
+    rows = tuple(
+        Row(
+            (
+                Cell(_restated_month(t, changed.month)),
+                Cell(arm_name(t, changed.arm)),
+                Cell(metric_name(t, changed.metric)),
+                Cell(metric_text(t, changed.metric, changed.shown, signed=True), changed.shown),
+                Cell(t.date(changed.shown_on)),
+                Cell(metric_text(t, changed.metric, changed.now, signed=True), changed.now),
+            )
+        )
+        for changed in result.restatements
+    )
+    return (Table(_("Published figures that have changed, effect per customer"), columns, rows),)
+
+
+def _restated_month(t: Tongue, month: str) -> str:
+    """A month, or the reading of the effect so far at a month."""
+    kind, _space, reading = month.rpartition(" ")
+    text = t.month(reading)
+    return t.gettext("so far, at the end of %(month)s") % {"month": text} if kind else text
 
 
 def robustness_section(t: Tongue, result: CampaignResult) -> Section:

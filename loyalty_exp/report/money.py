@@ -10,9 +10,9 @@ from loyalty_exp.report import charts
 from loyalty_exp.report.parts import (
     estimate_cells,
     money_cell,
-    notes_of,
     of_arm,
     panel_title,
+    sentence,
     titled_arms,
 )
 from loyalty_exp.report.views import Cell, Column, Figure, Row, Section, Table
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from loyalty_exp.report.tongue import Tongue
 
 __all__ = ["money_section", "programme_section"]
+
+_ON_ORDERS = ("not determined: the campaign may", "not meaningful: fewer orders")
+_ON_RETURN = ("not shown: ", "not meaningful: the campaign added no cost")
+"""How remarks on the cost of an order, and on the return, begin."""
 
 
 def money_section(t: Tongue, result: CampaignResult) -> Section:
@@ -59,7 +63,7 @@ def money_section(t: Tongue, result: CampaignResult) -> Section:
             )
         )
         findings.append((arm, money_finding(t, arm.economics)))
-    notes = notes_of(t, *(arm.economics.notes for arm in result.arms))
+    notes = _remarks(t, result)
     if not panels:
         text = _("The money cannot be followed by month yet.")
         return Section("money", title, paragraphs=(text,), asides=notes)
@@ -87,6 +91,20 @@ def money_section(t: Tongue, result: CampaignResult) -> Section:
     )
     paragraphs = tuple(_cost_sentence(t, result, arm) for arm in result.arms)
     return Section("money", title, paragraphs=paragraphs, figures=(figure,), asides=notes)
+
+
+def _remarks(t: Tongue, result: CampaignResult) -> tuple[str, ...]:
+    """Remarks on the money; those on one figure with its name in front."""
+    _ = t.gettext
+    remarks = []
+    for note in dict.fromkeys(note for arm in result.arms for note in arm.economics.notes):
+        text = t.gettext(note)
+        if note.startswith(_ON_ORDERS):
+            text = _("Cost of an extra order: %(remark)s") % {"remark": text}
+        elif note.startswith(_ON_RETURN):
+            text = _("Net return: %(remark)s") % {"remark": text}
+        remarks.append(sentence(text))
+    return tuple(remarks)
 
 
 def _cost_sentence(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:

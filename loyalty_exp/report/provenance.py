@@ -162,8 +162,8 @@ def _looks_fold(t: Tongue, result: CampaignResult) -> Fold:
     texts = [text % {"alpha": t.percent(result.plan.alpha, 0)}]
     small = [arm for arm in result.arms if arm.permutation_p_value is not None]
     for arm in small:
-        found = _("Short list: redrawing the test thousands of times gives p = %(p)s.")
-        texts.append(of_arm(t, result, arm, found % {"p": t.p_value(arm.permutation_p_value)}))
+        found = _("Short list: redrawing the test thousands of times gives %(p)s.")
+        texts.append(of_arm(t, result, arm, found % {"p": t.p_phrase(arm.permutation_p_value)}))
     tables = (Table(_("Readings of the effect so far"), columns, rows),) if rows else ()
     if not rows:
         texts.append(_("No reading yet."))

@@ -21,6 +21,7 @@ from loyalty_exp.report.words import (
     component_name,
     decomposition_finding,
     metric_name,
+    segment_name,
     segments_finding,
 )
 
@@ -76,12 +77,12 @@ def _difference_sentence(t: Tongue, arm: ArmResult) -> str:
         return _("The difference between segments cannot be tested here.")
     text = _(
         "Test of the difference between segments: Cochran's Q %(q)s on %(df)s degrees of freedom, "
-        "p = %(p)s."
+        "%(p)s."
     )
     return text % {
         "q": t.number(arm.heterogeneity.q, 1),
         "df": t.number(arm.heterogeneity.df),
-        "p": t.p_value(arm.heterogeneity.p_value),
+        "p": t.p_phrase(arm.heterogeneity.p_value),
     }
 
 
@@ -136,7 +137,7 @@ def _forest_row(t: Tongue, metric: str, label: str, effect: Estimate) -> charts.
     text = t.gettext("not estimable")
     if effect.value is not None:
         text = metric_phrase(t, metric, effect.value)
-    return charts.ForestRow(label.replace("_", " "), text, effect.value, effect.lower, effect.upper)
+    return charts.ForestRow(segment_name(t, label), text, effect.value, effect.lower, effect.upper)
 
 
 def _said(t: Tongue, metric: str, row: charts.ForestRow) -> str:
@@ -182,7 +183,7 @@ def _segments_table(
         rows.append(
             Row(
                 (
-                    Cell(rank.segment.replace("_", " ")),
+                    Cell(segment_name(t, rank.segment)),
                     Cell(t.number(row.n_treated if row else None), row.n_treated if row else None),
                     Cell(t.number(row.n_holdout if row else None), row.n_holdout if row else None),
                     Cell(metric_text(t, metric, mean), mean),

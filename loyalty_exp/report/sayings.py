@@ -5,7 +5,7 @@ Nothing reads this module at run time; a test holds it equal to what those parts
 
 from __future__ import annotations
 
-__all__ = ["SAYINGS"]
+__all__ = ["REGRESSION", "SAYINGS"]
 
 
 def N_(message: str) -> str:  # noqa: N802  (the name that extraction looks for)
@@ -13,7 +13,40 @@ def N_(message: str) -> str:  # noqa: N802  (the name that extraction looks for)
     return message
 
 
+REGRESSION = N_(
+    "The followed view keeps the members of year 1. Those who were best in year 1 were so partly "
+    "by luck and fall on average in year 2, with or without us, and the weakest rise: compare "
+    "with a holdout, or with the same rule applied in each year, before crediting anyone."
+)
+"""The remark of `compare` on regression to the mean, which has a fold of its own."""
+
 SAYINGS = (
+    # segments of the built-in schemes
+    N_("Champions"),
+    N_("Loyal"),
+    N_("Potential Loyalist"),
+    N_("New Customers"),
+    N_("Promising"),
+    N_("Need Attention"),
+    N_("About To Sleep"),
+    N_("At Risk"),
+    N_("Cannot Lose Them"),
+    N_("Hibernating"),
+    N_("Lost"),
+    N_("gold"),
+    N_("silver"),
+    N_("bronze"),
+    N_("low"),
+    N_("medium"),
+    N_("high"),
+    N_("none"),
+    # year over year
+    N_("no holdout was kept in this segment"),
+    N_("The windows are of different seasons: part of the change is the season."),
+    N_(
+        "Orders before year 1 are not known: customers of earlier days who come back in year 2 "
+        "count as new."
+    ),
     # why a number is missing or weak
     N_("not estimable: an arm has no customer in one of the strata"),
     N_("not estimable: an arm has a single customer in one of the strata"),

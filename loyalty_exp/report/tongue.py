@@ -164,6 +164,12 @@ class Tongue:
             return ">" + "\N{NO-BREAK SPACE}" + self.number(0.999, 3)
         return self.number(value, 3)
 
+    def p_phrase(self, value: float | None) -> str:
+        """A p-value as it stands in a sentence: "p = 0.031" or "p < 0.001"."""
+        text = self.p_value(value)
+        space = "\N{NO-BREAK SPACE}"
+        return f"p{space}{text}" if text[0] in "<>" else f"p{space}={space}{text}"
+
     def chance(self, probability: float | None) -> str:
         """A chance in percent, never 0 % nor 100 %."""
         if probability is None or not math.isfinite(probability):

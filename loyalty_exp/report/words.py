@@ -37,6 +37,7 @@ __all__ = [
     "money_finding",
     "money_range",
     "monthly_finding",
+    "segment_name",
     "segments_finding",
     "verdict_line",
     "wearout_sentence",
@@ -60,6 +61,13 @@ def metric_name(t: Tongue, metric: str) -> str:
         "cost": _("cost"),
     }
     return known.get(metric, metric.replace("_", " "))
+
+
+def segment_name(t: Tongue, segment: str) -> str:
+    """A segment as a reader calls it."""
+    if segment == "all":
+        return t.gettext("All customers")
+    return t.gettext(segment).replace("_", " ")
 
 
 def component_name(t: Tongue, name: str) -> str:
@@ -277,7 +285,7 @@ def segments_finding(t: Tongue, heterogeneity: Heterogeneity | None, level: floa
         if ranks:
             best = max(ranks, key=lambda rank: rank.shrunken.value or 0.0)
             text = _("Segments respond differently; %(segment)s responds most")
-            return text % {"segment": best.segment.replace("_", " ")}
+            return text % {"segment": segment_name(t, best.segment)}
         return _("Segments respond differently")
     return _("Nothing shows that one segment responds more than another")
 
@@ -295,23 +303,23 @@ def wearout_sentence(t: Tongue, wearout: Wearout | None, level: float = 0.05) ->
         "interval": t.between(
             t.money(wearout.slope.lower, signed=True), t.money(wearout.slope.upper, signed=True)
         ),
-        "p": t.p_value(wearout.p_value),
+        "p": t.p_phrase(wearout.p_value),
     }
     if wearout.p_value is not None and wearout.p_value < level:
         text = (
             _(
                 "The effect fades: it shrinks by %(slope)s per customer each month "
-                "(%(interval)s a month, p = %(p)s)."
+                "(%(interval)s a month, %(p)s)."
             )
             if wearout.slope.value < 0
             else _(
                 "The effect grows: by %(slope)s per customer each month (%(interval)s a month, "
-                "p = %(p)s)."
+                "%(p)s)."
             )
         )
     else:
         text = _(
             "Nothing shows that the effect fades: its change is %(interval)s per customer and "
-            "month (p = %(p)s)."
+            "month (%(p)s)."
         )
     return text % values

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from loyalty_exp.measure.results import Estimate
 from loyalty_exp.report import charts
-from loyalty_exp.report.parts import money_cell
+from loyalty_exp.report.parts import money_cell, notes_of, sentence
+from loyalty_exp.report.sayings import REGRESSION
 from loyalty_exp.report.tongue import step_for
 from loyalty_exp.report.views import (
     Cell,
@@ -23,16 +24,16 @@ from loyalty_exp.report.views import (
     Table,
     VerdictLine,
 )
-from loyalty_exp.report.words import interval
+from loyalty_exp.report.words import interval, segment_name
 
 if TYPE_CHECKING:
     from loyalty_exp.report.tongue import Tongue
 
 __all__ = ["causes_section", "years_page"]
 
-_MONEY = {"revenue", "margin", "basket", "avg_basket", "revenue_per_customer", "rev_per_customer"}
-_SHARES = {"retention", "retention_rate", "attrition", "attrition_rate", "share", "repurchase_rate",
-           "loyal_share", "penetration", "budget_ratio", "returning_share"}  # fmt: skip
+_MONEY = {"revenue", "margin", "basket", "revenue_per_member"}
+_SHARES = {"repurchase_rate", "share"}
+_NO_HOLDOUT = "no holdout was kept in this segment"
 _COMPONENTS = ("lost", "new", "reactivated", "frequency", "basket")
 
 
@@ -151,31 +152,15 @@ def _metric_label(t: Tongue, metric: str) -> str:
         "revenue": _("Revenue"),
         "margin": _("Margin"),
         "customers": _("Customers who ordered"),
-        "active": _("Customers who ordered"),
         "orders": _("Orders"),
-        "new": _("New customers"),
-        "lost": _("Lost customers"),
-        "reactivated": _("Customers who came back"),
-        "retention": _("Retention (customers of year 1 who ordered again)"),
-        "retention_rate": _("Retention (customers of year 1 who ordered again)"),
-        "attrition": _("Attrition (customers of year 1 who did not)"),
-        "attrition_rate": _("Attrition (customers of year 1 who did not)"),
         "frequency": _("Orders per customer who ordered"),
         "basket": _("Revenue per order"),
-        "avg_basket": _("Revenue per order"),
-        "revenue_per_customer": _("Revenue per customer"),
-        "recency": _("Days since the last order"),
-        "tenure": _("Days since the first order"),
+        "revenue_per_member": _("Revenue per customer of the segment"),
+        "members": _("Customers of the segment"),
         "share": _("Share of revenue"),
         "repurchase_rate": _("Customers with a second order"),
-        "budget_ratio": _("Loyalty budget over revenue"),
     }
     return known.get(metric, metric.replace("_", " "))
-
-
-def segment_name(t: Tongue, segment: str) -> str:
-    """A segment as a reader calls it."""
-    return t.gettext("All customers") if segment == "all" else segment.replace("_", " ")
 
 
 def causes_section(t: Tongue, years: Mapping[str, Any]) -> Section:
@@ -189,7 +174,7 @@ def causes_section(t: Tongue, years: Mapping[str, Any]) -> Section:
         Column(_("The market"), t.symbol, hint=_("what would have happened anyway")),
     )
     causes = sorted(years["causes"], key=lambda c: (not c["known"], -abs(c["caused"] or 0.0)))
-    rows = []
+    rows, reasons = [], []
     for cause in causes:
         name = Cell(segment_name(t, cause["segment"]))
         if cause["known"]:
@@ -199,20 +184,23 @@ def causes_section(t: Tongue, years: Mapping[str, Any]) -> Section:
         else:
             unknown = Cell(_("not known"), tone="muted")
             rows.append(Row((name, unknown, Cell(""), Cell(""), Cell(""))))
+            reasons.append(str(cause.get("note", "")))
     title = _("Us or the market?")
     unknown_count = sum(not cause["known"] for cause in causes)
     text = t.ngettext(
-        "No customers were left out in %(n)s segment: what the campaigns caused there is not "
-        "known, and not guessed.",
-        "No customers were left out in %(n)s segments: what the campaigns caused there is not "
-        "known, and not guessed.",
+        "What the campaigns caused is not known in %(n)s segment, and not guessed: customers "
+        "must be left out there on purpose, of one campaign alone or of all together.",
+        "What the campaigns caused is not known in %(n)s segments, and not guessed: customers "
+        "must be left out there on purpose, of one campaign alone or of all together.",
         unknown_count,
     ) % {"n": unknown_count}
     if not causes:
         return Section("causes", title, (_("No comparison with customers left out is there yet."),))
     caption = _("Change of revenue between the two years, by cause")
     tables = (Table(caption, columns, tuple(rows)),)
-    return Section("causes", title, (text,) if unknown_count else (), tables=tables)
+    asides = notes_of(t, [reason for reason in reasons if reason != _NO_HOLDOUT])
+    texts = (text,) if unknown_count else ()
+    return Section("causes", title, texts, tables=tables, asides=asides)
 
 
 def _component(t: Tongue, name: str) -> str:
@@ -307,17 +295,16 @@ def _segments_section(t: Tongue, years: Mapping[str, Any]) -> Section:
         rows = [row for row in years["segments"] if row["view"] == view]
         if rows:
             folds.append(Fold(caption, tables=(_segments_table(t, caption, rows),)))
-    mean = _(
-        "The best customers of a year were partly lucky that year: the year after, they fall back "
-        "towards the average on average, with or without us, and the weakest rise. A tier chosen "
-        "on last year's purchases therefore falls in the followed view even when nothing has "
-        "changed. Only customers left out on purpose show what we caused."
-    )
-    folds.append(Fold(_("Why the best customers of last year always seem to fall"), (mean,)))
+    notes = [str(note) for note in years.get("notes", ())]
+    if REGRESSION in notes:
+        title = _("Why the best customers of last year always seem to fall")
+        folds.append(Fold(title, (t.gettext(REGRESSION),)))
+    asides = tuple(sentence(t.gettext(note)) for note in notes if note != REGRESSION)
     lead = [r for r in years["segments"] if r["view"] == "same_rule" and r["metric"] == "revenue"]
     lead.sort(key=lambda row: -abs(row["change"] or 0.0))
     texts = tuple(_segment_sentence(t, row) for row in lead if row["segment"] != "all")[:6]
-    return Section("segments", _("Segment by segment"), actions=texts, folds=tuple(folds))
+    title = _("Segment by segment")
+    return Section("segments", title, actions=texts, asides=asides, folds=tuple(folds))
 
 
 def _segment_sentence(t: Tongue, row: Mapping[str, Any]) -> str:

@@ -23,12 +23,14 @@ from loyalty_exp.measure.results import (
     MoneyMonth,
     Programme,
     Provenance,
+    Restatement,
     SegmentRank,
     Sensitivity,
     Verdict,
     VerdictKind,
     Wearout,
 )
+from loyalty_exp.report.sayings import REGRESSION
 
 NOTHING = Estimate(None, None, None)
 SEGMENTS = ("sleeping_gold", "sleeping_silver", "new_<b>&</b>_promising")
@@ -284,7 +286,7 @@ def checks(*, failed: bool = False) -> tuple[Check, ...]:
             {"mde_relative": 0.062, "break_even_relative": 0.041},
         ),
         Check("buyers", CheckStatus.PASSED, False, {"buyers": 214}),
-        Check("missing_history", CheckStatus.NOT_APPLICABLE, False, {}),
+        Check("missing_history", CheckStatus.WARNING, False, {"months": 4, "share": 0.06}),
         Check("deviations", CheckStatus.PASSED, False, {}),
         Check("randomization", CheckStatus.PASSED, True, {}),
         Check("restatement", CheckStatus.NOT_APPLICABLE, False, {}),
@@ -364,6 +366,28 @@ def bad() -> CampaignResult:
         checks=checks(failed=True),
         deviations=("measure_until: 2026-12-31 at launch, 2027-03-31 now",),
         caveat="These households were not treated by this draw.",
+        restatements=(
+            Restatement(
+                "2026-04",
+                "offer",
+                "holdout",
+                "revenue",
+                0.61,
+                dt.date(2026, 5, 9),
+                0.52,
+                dt.date(2026, 9, 18),
+            ),
+            Restatement(
+                "cumulative 2026-04",
+                "offer",
+                "holdout",
+                "revenue",
+                1.2,
+                dt.date(2026, 5, 9),
+                1.1,
+                None,
+            ),
+        ),
     )
 
 
@@ -452,8 +476,8 @@ def years() -> dict[str, object]:
             for metric, one, two in (
                 ("revenue", before / (i + 1), before / (i + 1) + 4000.0 * (i - 1)),
                 ("customers", 4000 // (i + 1), 4100 // (i + 1)),
-                ("retention_rate", 0.61 - 0.1 * i, 0.63 - 0.1 * i),
-                ("avg_basket", 61.2, 60.4),
+                ("repurchase_rate", 0.61 - 0.1 * i, 0.63 - 0.1 * i),
+                ("basket", 61.2, 60.4),
                 ("frequency", 3.3, 3.4),
             ):
                 segments.append(
@@ -481,10 +505,12 @@ def years() -> dict[str, object]:
         ],
         "causes": [
             {"segment": "all", "caused": None, "caused_ci_lower": None, "caused_ci_upper": None,
-             "market": None, "known": False},
+             "market": None, "known": False,
+             "note": "several campaigns reached it (a, b): effects that overlap are not added up"},
             {"segment": "gold", "caused": 18_437.2, "caused_ci_lower": 4_123.4,
              "caused_ci_upper": 33_017.1, "market": -27_237.2, "known": True},
             {"segment": "silver", "caused": None, "caused_ci_lower": None, "caused_ci_upper": None,
-             "market": None, "known": False},
+             "market": None, "known": False, "note": "no holdout was kept in this segment"},
         ],
+        "notes": [REGRESSION],
     }  # fmt: skip

@@ -77,3 +77,13 @@ def test_the_demonstration_speaks_french() -> None:
 
     for caveat in CAVEATS.values():
         assert Tongue("fr").gettext(caveat) != caveat
+
+
+def test_the_comparison_of_years_speaks_french() -> None:
+    from loyalty_exp.compare.years import REGRESSION_TO_THE_MEAN
+    from loyalty_exp.report.sayings import REGRESSION
+    from loyalty_exp.segment.schemes import SCHEMES
+
+    assert REGRESSION == REGRESSION_TO_THE_MEAN
+    names = [name for scheme in SCHEMES.values() for name in scheme.names]
+    assert set(names) <= set(SAYINGS)

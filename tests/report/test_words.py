@@ -198,3 +198,14 @@ def test_an_unknown_check_still_shows_its_figures() -> None:
 def test_nobody_contaminated_is_said_in_words() -> None:
     check = Check("contamination", CheckStatus.PASSED, True, {"contaminated": 0, "share": 0.0})
     assert check_sentence(EN, check).text == "No customer left out was contacted."
+
+
+def test_nobody_lost_is_said_in_words() -> None:
+    values = {"lost_treated": 0, "lost_holdout": 0, "p_value": 1.0}
+    check = Check("split", CheckStatus.PASSED, True, values)
+    assert check_sentence(EN, check).text == "Nobody has been lost since the draw."
+
+
+def test_a_tiny_p_value_is_below_not_equal() -> None:
+    check = Check("balance", CheckStatus.FAILED, True, {"p_value": 1e-7})
+    assert "(p < 0.001)" in check_sentence(EN, check).text.replace("\u00a0", " ")
