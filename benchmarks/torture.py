@@ -137,8 +137,9 @@ def state(shop: Path) -> dict[str, Any]:
                 names = {row[0] for row in engine.execute("SHOW TABLES").fetchall()}
                 for name, text in STATE.items():
                     table = name.split(" ")[0]
-                    if table in names:
-                        found[name] = engine.execute(text).fetchall()
+                    rows = engine.execute(text).fetchall() if table in names else []
+                    if rows and rows[0][0] != 0:
+                        found[name] = rows
         print(json.dumps(found, default=str))
 
     code, text = forked(look)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import math
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from loyalty_exp.store.queries import split as queries
 from loyalty_exp.store.queries.draw import Draw
 from loyalty_exp.store.queries.load import Field, Plan
 from loyalty_exp.store.readers import Source, open_source
+from loyalty_exp.store.scratch import working_folder
 from loyalty_exp.store.tables import loads
 
 __all__ = ["freeze_split"]
@@ -68,8 +68,7 @@ def freeze_split(
     declared = campaign.assignment
     if declared is None:
         raise LaunchError(f"{campaign_id} declares no assignment drawn elsewhere")
-    with tempfile.TemporaryDirectory(prefix="loyalty-exp-") as name:
-        folder = Path(name)
+    with working_folder() as folder:
         source, staged, plan = _read(declared, base, folder, project)
         _judge(connection, campaign, staged, plan, folder)
     steps, by_arm = _counted(connection)

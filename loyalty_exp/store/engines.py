@@ -150,7 +150,10 @@ class Store:
         fresh.unlink(missing_ok=True)
         with (
             self._private_files(),
-            self._readable_errors(),
+            self._readable_errors(
+                "what was erased is gone from it, but not from its free pages: "
+                "make room and run the command again"
+            ),
             self._connect(read_only=False) as connection,
         ):
             connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -195,7 +198,7 @@ class Store:
             os.umask(before)
 
     @contextlib.contextmanager
-    def _readable_errors(self) -> Iterator[None]:
+    def _readable_errors(self, then: str = "nothing was changed") -> Iterator[None]:
         """A failure of the machine or the connection as a sentence; mistakes of ours stay bugs."""
         try:
             yield
@@ -203,7 +206,7 @@ class Store:
             reason = str(error.orig).strip().partition("\n")[0]
             if not isinstance(error, sa.exc.OperationalError) and not _FATAL.search(reason):
                 raise
-            raise StoreError(f"{self.name}: {reason}; nothing was changed") from error
+            raise StoreError(f"{self.name}: {reason}; {then}") from error
 
     @property
     def name(self) -> str:

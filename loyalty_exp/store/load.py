@@ -11,7 +11,6 @@ import datetime as dt
 import hashlib
 import json
 import math
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ import duckdb
 import sqlalchemy as sa
 
 from loyalty_exp.declare.sources import CostsSource, Customers, Data, Exposures, Orders
-from loyalty_exp.errors import DataError
+from loyalty_exp.errors import DataError, StoreError
 from loyalty_exp.store import tables
 from loyalty_exp.store.attributes import customers_plan, replace_customers
 from loyalty_exp.store.engines import Store
@@ -32,6 +31,7 @@ from loyalty_exp.store.plans import costs_plan, exposures_plan, orders_plan
 from loyalty_exp.store.queries import merge as queries
 from loyalty_exp.store.queries.load import Plan
 from loyalty_exp.store.readers import Source, open_source
+from loyalty_exp.store.scratch import working_folder
 
 __all__ = ["LoadReport", "Reason", "load"]
 
@@ -128,11 +128,17 @@ def load(
         StoreError: the store cannot be opened; nothing was changed.
     """
     settings = _Settings(project_timezone, currency, margin_rate, base, now, progress)
-    with tempfile.TemporaryDirectory(prefix="loyalty-exp-", ignore_cleanup_errors=True) as folder:
-        opened = [
-            _read(store, what, declared, settings, Path(folder) / what)
-            for what, declared in _declared(data)
-        ]
+    with working_folder() as folder:
+        try:
+            opened = [
+                _read(store, what, declared, settings, folder / what)
+                for what, declared in _declared(data)
+            ]
+        except duckdb.IOException as error:
+            reason = str(error).partition("\n")[0]
+            raise StoreError(
+                f"working files cannot be written: {reason}; nothing was changed"
+            ) from error
         if all(each.staged is None for each in opened):
             with store.read() as connection:
                 return [_skipped(connection, each) for each in opened]
