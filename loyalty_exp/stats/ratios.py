@@ -37,6 +37,8 @@ Criticals = float | tuple[float, float]
 
 COST_VARIATION = 0.3
 ROUNDING = 1e-14
+CANCELLED = 1e-12
+"""Of the variances of the parts, a remainder this small is rounding: sums of many units."""
 
 
 class FiellerKind(StrEnum):
@@ -260,7 +262,7 @@ def ratio_effect(
     for arm, mean in zip(arms, means, strict=True):
         ratio, gradient = _adjusted_ratio(mean, centre, theta)
         parts = [
-            w**2 * float(gradient @ sample.covariance() @ gradient) / sample.n
+            w**2 * _spread(gradient, sample.covariance()) / sample.n
             for w, sample in zip(weights, arm, strict=True)
         ]
         ratios.append(ratio)
@@ -316,6 +318,13 @@ def _adjusted_ratio(mean: Floats, centre: Floats, theta: float) -> tuple[float, 
         ratio -= theta * float(mean[2] / mean[3] - centre[2] / centre[3])
         gradient[2:] = -theta * _gradient(mean[2:])
     return ratio, gradient
+
+
+def _spread(gradient: Floats, covariance: Floats) -> float:
+    """Variance of a linear combination; exactly 0 where only rounding is left of its parts."""
+    spread = float(gradient @ covariance @ gradient)
+    parts = float((gradient**2) @ np.diag(covariance))
+    return spread if spread > CANCELLED * parts else 0.0
 
 
 def _linearised_slope(centre: Floats, scatter: Floats) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -102,6 +102,8 @@ def largest_units(
         closed: how many months count.
         number: units an arm.
     """
+    if metric in window.metrics:
+        window = replace(window, metrics=(metric,), cap=None, with_exposures=False)
     pivot = _pivot(window)
     total = sum((pivot.c[f"{metric}_{k}"] for k in range(closed)), start=sa.literal(0))
     place = (
@@ -243,7 +245,7 @@ def _pivot(window: Window) -> sa.CTE:
         columns.append(total(flows.c[metric], before, f"{metric}_x"))
     if window.cap is not None:
         metric, cap = window.cap
-        capped = sa.func.least(flows.c[metric], cap)
+        capped = sa.case((flows.c[metric] > cap, cap), else_=flows.c[metric])
         columns += by_month(capped, "capped")
         columns.append(total(capped, before, "capped_x"))
     if window.with_exposures:
