@@ -21,7 +21,7 @@ from loyalty_exp.errors import StoreError
 from loyalty_exp.store import tables
 from loyalty_exp.store.queries.erase import compaction
 
-__all__ = ["Capabilities", "Store", "capabilities_of", "digest_number", "open_store"]
+__all__ = ["COMPILED_ONLY", "Capabilities", "Store", "capabilities_of", "open_store"]
 
 LOCK_PATIENCE_SECONDS = 30.0
 _FATAL = re.compile(r"^(?:FATAL|IO|Out of Memory) Error", re.IGNORECASE)
@@ -218,6 +218,7 @@ class Store:
         options: dict[str, Any] = {}
         if self.capabilities.single_writer:
             options["connect_args"] = {"read_only": read_only}
+        options["pool_reset_on_return"] = None  # closing rolls back, and a full disk forbids both
         engine = sa.create_engine(self.url, poolclass=sa.NullPool, **options)
         if read_only and not self.capabilities.single_writer:
             engine = engine.execution_options(postgresql_readonly=True)
@@ -274,22 +275,3 @@ def open_store(url: str, announce: Callable[[str], None] = lambda _: None) -> St
         known = ", ".join(sorted(CAPABILITIES))
         raise StoreError(f"{backend} is not a supported engine; supported: {known}")
     return Store(url, announce)
-
-
-class digest_number(GenericFunction[int]):  # noqa: N801  (a function of SQL)
-    """First 15 hexadecimal digits of the md5 of a text, as an integer below 2**60."""
-
-    type = sa.BigInteger()
-    inherit_cache = True
-
-
-@compiles(digest_number, "duckdb")
-def _digest_number_duckdb(element: digest_number, compiler: SQLCompiler, **kw: Any) -> str:
-    text = compiler.process(element.clauses, **kw)
-    return f"CAST(concat('0x', substr(md5({text}), 1, 15)) AS BIGINT)"
-
-
-@compiles(digest_number, "postgresql")
-def _digest_number_postgresql(element: digest_number, compiler: SQLCompiler, **kw: Any) -> str:
-    text = compiler.process(element.clauses, **kw)
-    return f"CAST(CAST(concat('x0', substr(md5({text}), 1, 15)) AS bit(64)) AS BIGINT)"

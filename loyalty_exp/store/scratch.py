@@ -9,25 +9,41 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["working_folder"]
 
 PREFIX = "loyalty-exp-"
+AGE = 60.0
+"""Seconds that a folder is left alone: its owner may be about to take its lock."""
 
 
 @contextlib.contextmanager
 def working_folder() -> Iterator[Path]:
     """A folder that only its owner may enter; removed at the end, with those of killed runs."""
-    _sweep(Path(tempfile.gettempdir()))
-    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name:
-        descriptor = os.open(name, os.O_RDONLY)
-        try:
-            _locked(descriptor)
-            yield Path(name)
-        finally:
-            os.close(descriptor)
+    if os.name == "posix":
+        _sweep(Path(tempfile.gettempdir()))
+    with (
+        tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name,
+        _held(Path(name)),
+    ):
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """The lock of a folder, which ends with the process however it ends."""
+    if os.name != "posix":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _locked(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sweep(place: Path) -> None:
@@ -36,18 +52,18 @@ def _sweep(place: Path) -> None:
         with contextlib.suppress(OSError):
             descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
-                if os.fstat(descriptor).st_uid == os.getuid() and _locked(descriptor):
+                found = os.fstat(descriptor)
+                mine = found.st_uid == os.getuid() and time.time() - found.st_mtime > AGE
+                if mine and _locked(descriptor):
                     shutil.rmtree(left, ignore_errors=True)
             finally:
                 os.close(descriptor)
 
 
 def _locked(descriptor: int) -> bool:
-    """Take the lock of a folder; False where another process holds it, or there are no locks."""
-    try:
-        import fcntl  # noqa: PLC0415  (POSIX only)
-    except ImportError:
-        return False
+    """Take the lock of a folder; False where another process holds it."""
+    import fcntl  # noqa: PLC0415  (POSIX only)
+
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
