@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import GenericFunction
 
 from loyalty_exp.errors import StoreError
 from loyalty_exp.store import tables
 from loyalty_exp.store.queries.erase import compaction
+from loyalty_exp.store.queries.functions import digest_number
 
-__all__ = ["COMPILED_ONLY", "Capabilities", "Store", "capabilities_of", "open_store"]
+__all__ = ["Capabilities", "Store", "capabilities_of", "digest_number", "open_store"]
 
 LOCK_PATIENCE_SECONDS = 30.0
 _FATAL = re.compile(r"^(?:FATAL|IO|Out of Memory) Error", re.IGNORECASE)
@@ -42,6 +40,8 @@ class Capabilities:
     """Rows come without a wire, as Arrow: moments are added up by BLAS instead of the engine."""
     most_columns: int | None = None
     """How many columns a result may have."""
+    keeps_store: bool = True
+    """Has the transactions that a launch needs, and was run; statements alone can run on others."""
 
 
 CAPABILITIES = {
@@ -49,7 +49,16 @@ CAPABILITIES = {
         single_writer=True, reads_files=True, one_thread="SET threads = 1", in_process=True
     ),
     "postgresql": Capabilities(single_writer=False, reads_files=False, most_columns=1600),
+    "spark": Capabilities(single_writer=False, reads_files=True, keeps_store=False),
+    "databricks": Capabilities(single_writer=False, reads_files=True, keeps_store=False),
+    "snowflake": Capabilities(single_writer=False, reads_files=False, keeps_store=False),
+    "bigquery": Capabilities(
+        single_writer=False, reads_files=False, keeps_store=False, most_columns=10_000
+    ),
+    "trino": Capabilities(single_writer=False, reads_files=False, keeps_store=False),
+    "clickhousedb": Capabilities(single_writer=False, reads_files=True, keeps_store=False),
 }
+sa.dialects.registry.register("spark", "loyalty_exp.store.spark", "SparkDialect")
 
 
 def capabilities_of(dialect: str) -> Capabilities:
@@ -271,7 +280,13 @@ def open_store(url: str, announce: Callable[[str], None] = lambda _: None) -> St
         StoreError: the engine is not supported.
     """
     backend = sa.make_url(url).get_backend_name()
-    if backend not in CAPABILITIES:
-        known = ", ".join(sorted(CAPABILITIES))
+    capabilities = CAPABILITIES.get(backend)
+    if capabilities is not None and not capabilities.keeps_store:
+        raise StoreError(
+            f"{backend} runs the statements but keeps no store: a launch needs transactions; "
+            "use duckdb or postgresql as the database (docs/engines.md)"
+        )
+    if capabilities is None:
+        known = ", ".join(sorted(name for name, can in CAPABILITIES.items() if can.keeps_store))
         raise StoreError(f"{backend} is not a supported engine; supported: {known}")
     return Store(url, announce)

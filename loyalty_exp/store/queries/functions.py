@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
-__all__ = ["days_between"]
+__all__ = ["days_between", "digest_number", "md5"]
 
 
 class days_between(GenericFunction[int]):  # noqa: N801 - SQL functions are lower case
@@ -18,28 +19,69 @@ class days_between(GenericFunction[int]):  # noqa: N801 - SQL functions are lowe
     inherit_cache = True
 
 
-_SPELLINGS = {
-    "default": "({end} - {start})",
-    "spark": "datediff({end}, {start})",
-    "databricks": "datediff({end}, {start})",
-    "hive": "datediff({end}, {start})",
-    "snowflake": "DATEDIFF(day, {start}, {end})",
-    "bigquery": "DATE_DIFF({end}, {start}, DAY)",
-    "trino": "date_diff('day', {start}, {end})",
-    "clickhouse": "dateDiff('day', {start}, {end})",
+class md5(GenericFunction[str]):  # noqa: N801 - SQL functions are lower case
+    """The md5 of a text as 32 lower-case hexadecimal digits; what `sa.func.md5` gives."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+
+class digest_number(GenericFunction[int]):  # noqa: N801 - SQL functions are lower case
+    """First 15 hexadecimal digits of the md5 of a text, as an integer below 2**60."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+_DAYS = {
+    "default": "({1} - {0})",
+    "spark": "datediff({1}, {0})",
+    "databricks": "datediff({1}, {0})",
+    "snowflake": "DATEDIFF(day, {0}, {1})",
+    "bigquery": "DATE_DIFF({1}, {0}, DAY)",
+    "trino": "date_diff('day', {0}, {1})",
+    "clickhousedb": "dateDiff('day', {0}, {1})",
+}
+
+_MD5 = {
+    "default": "md5({0})",
+    "bigquery": "TO_HEX(MD5({0}))",
+    "trino": "lower(to_hex(md5(to_utf8({0}))))",
+    "clickhousedb": "lower(hex(MD5({0})))",
 }
 
 
-def _spell(name: str, template: str) -> None:
-    def compile_days(element: days_between, compiler: Any, **options: Any) -> str:
-        start, end = (compiler.process(clause, **options) for clause in element.clauses)
-        return template.format(start=start, end=end)
-
-    if name == "default":
-        compiles(days_between)(compile_days)
-    else:
-        compiles(days_between, name)(compile_days)
+def _first_digits(name: str) -> str:
+    return f"substr({_MD5.get(name, _MD5['default'])}, 1, 15)"
 
 
-for _name, _template in _SPELLINGS.items():
-    _spell(_name, _template)
+_NUMBER = {
+    "default": f"CAST(concat('0x', {_first_digits('duckdb')}) AS BIGINT)",
+    "postgresql": f"CAST(CAST(concat('x0', {_first_digits('postgresql')}) AS bit(64)) AS BIGINT)",
+    "spark": f"CAST(conv({_first_digits('spark')}, 16, 10) AS BIGINT)",
+    "databricks": f"CAST(conv({_first_digits('databricks')}, 16, 10) AS BIGINT)",
+    "snowflake": f"TO_NUMBER({_first_digits('snowflake')}, 'XXXXXXXXXXXXXXX')",
+    "bigquery": f"CAST(concat('0x', {_first_digits('bigquery')}) AS INT64)",
+    "trino": f"from_base({_first_digits('trino')}, 16)",
+    "clickhousedb": "reinterpretAsInt64(reverse(unhex(concat('0', "
+    f"{_first_digits('clickhousedb')}))))",
+}
+
+
+def _spell(function: type[GenericFunction[Any]], spellings: Mapping[str, str]) -> None:
+    """Register how each dialect writes a function, `{0}` its first argument."""
+
+    def written(template: str) -> Any:
+        def compile_call(element: GenericFunction[Any], compiler: Any, **options: Any) -> str:
+            arguments = [compiler.process(clause, **options) for clause in element.clauses]
+            return template.format(*arguments)
+
+        return compile_call
+
+    for name, template in spellings.items():
+        (compiles(function) if name == "default" else compiles(function, name))(written(template))
+
+
+_spell(days_between, _DAYS)
+_spell(md5, _MD5)
+_spell(digest_number, _NUMBER)
