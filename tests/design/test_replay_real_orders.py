@@ -61,14 +61,8 @@ def monthly(project: Project) -> pd.DataFrame:
         rows = connection.exec_driver_sql("SELECT customer, ordered_at, revenue FROM orders")
         frame = pd.DataFrame(rows.fetchall(), columns=["customer", "at", "revenue"])
     frame = frame[frame["at"].dt.year == 2017]
-    months = frame["at"].dt.month
-    return frame.pivot_table(
-        index="customer",
-        columns=frame["at"].dt.month,
-        values="revenue",
-        aggfunc="sum",
-        fill_value=0,
-    )
+    months = frame.groupby(["customer", frame["at"].dt.month])["revenue"].sum()
+    return months.unstack(fill_value=0.0)
 
 
 def past_audiences(

@@ -46,6 +46,9 @@ UNIVERSAL = "universal_holdout"
 
 ELIGIBLE = "eligible"
 
+BIN_DIGITS = 2
+"""Hexadecimal digits of the md5 by which the units of a stratum are counted before any sort."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
@@ -355,26 +358,92 @@ def roster_sum(campaign: str, wave: int) -> sa.Select[Any]:
 
 
 def _armed(units: sa.FromClause, drawn: Draw) -> sa.Subquery:
-    """Units with the arm whose counts hold their place in their stratum."""
-    key = sa.func.md5(sa.func.concat(drawn.salt, ":", units.c.unit))
-    place = sa.func.row_number().over(partition_by=units.c.stratum, order_by=(key, units.c.unit))
-    placed = sa.select(units, place.label("place")).subquery("placed")
+    """Units with the arm whose counts hold their place in their stratum.
+
+    Nobody needs the place of every unit: those of a stratum are counted by the first digits of
+    their md5, and only where an arm ends within such a bin are its units put in order.
+    """
+    first = sa.func.substr(_key(drawn, units), 1, BIN_DIGITS).label("bin")
+    keyed = sa.select(units, first).cte("keyed")
+    shares = _shares(drawn)
+    bins = _bins(keyed)
+    inside = sa.and_(bins.c.below >= shares.c.above, bins.c.upto <= shares.c.upto)
+    met = sa.and_(
+        bins.c.stratum == shares.c.stratum,
+        bins.c.below < shares.c.upto,
+        bins.c.upto > shares.c.above,
+    )
+    whole = (
+        sa.select(bins.c.stratum, bins.c.bin, shares.c.arm)
+        .join_from(bins, shares, sa.and_(met, inside))
+        .subquery("whole")
+    )
+    split = (
+        sa.select(bins.c.stratum, bins.c.bin, bins.c.below)
+        .join_from(bins, shares, sa.and_(met, sa.not_(inside)))
+        .distinct()
+        .subquery("split")
+    )
+    names = [column.name for column in units.c]
+    plain = sa.select(*(keyed.c[name] for name in names), whole.c.arm).join_from(
+        keyed, whole, _same_bin(keyed, whole)
+    )
+    within = sa.func.row_number().over(
+        partition_by=(keyed.c.stratum, keyed.c.bin),
+        order_by=(_key(drawn, keyed), keyed.c.unit),
+    )
+    placed = (
+        sa.select(*(keyed.c[name] for name in names), (split.c.below + within).label("place"))
+        .join_from(keyed, split, _same_bin(keyed, split))
+        .subquery("placed")
+    )
+    held = sa.and_(
+        placed.c.stratum == shares.c.stratum,
+        placed.c.place > shares.c.above,
+        placed.c.place <= shares.c.upto,
+    )
+    ordered = sa.select(*(placed.c[name] for name in names), shares.c.arm).join_from(
+        placed, shares, held
+    )
+    return sa.union_all(plain, ordered).subquery("drawn")
+
+
+def _key(drawn: Draw, units: sa.FromClause) -> sa.ColumnElement[str]:
+    """What the units of a stratum are ordered by."""
+    return sa.func.md5(sa.func.concat(drawn.salt, ":", units.c.unit))
+
+
+def _bins(keyed: sa.CTE) -> sa.CTE:
+    """The places that the units of each stratum and bin take: after `below`, up to `upto`."""
+    counted = (
+        sa.select(keyed.c.stratum, keyed.c.bin, sa.func.count().label("n"))
+        .group_by(keyed.c.stratum, keyed.c.bin)
+        .subquery("counted")
+    )
+    total = sa.func.sum(counted.c.n).over(partition_by=counted.c.stratum, order_by=counted.c.bin)
+    upto = sa.cast(total, sa.BigInteger)
+    return sa.select(
+        counted.c.stratum, counted.c.bin, (upto - counted.c.n).label("below"), upto.label("upto")
+    ).cte("bins")
+
+
+def _same_bin(one: sa.FromClause, other: sa.FromClause) -> sa.ColumnElement[bool]:
+    return sa.and_(one.c.stratum == other.c.stratum, one.c.bin == other.c.bin)
+
+
+def _shares(drawn: Draw) -> sa.CTE:
+    """The places that each arm takes in each stratum: after `above`, up to `upto`."""
     bounds = []
     for row in drawn.strata:
         above = 0
         for arm, count in zip(drawn.arms, row.counts, strict=True):
             bounds.append((row.stratum, arm, above, above + count))
             above += count
-    shares = sa.values(
+    listed = sa.values(
         sa.column("stratum", sa.Text),
         sa.column("arm", sa.Text),
         sa.column("above", sa.Integer),
         sa.column("upto", sa.Integer),
-        name="shares",
+        name="listed",
     ).data(bounds)
-    held = sa.and_(
-        placed.c.stratum == shares.c.stratum,
-        placed.c.place > shares.c.above,
-        placed.c.place <= shares.c.upto,
-    )
-    return sa.select(placed, shares.c.arm).join_from(placed, shares, held).subquery("drawn")
+    return sa.select(listed).cte("shares")
