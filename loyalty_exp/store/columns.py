@@ -24,6 +24,12 @@ MAX_FORMULA = 500
 _OPERATORS = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/"}
 
 
+def _looks_like_data(name: str) -> bool:
+    """Whether a header's cell is rather a row's: it must then not be shown."""
+    digits = sum(character.isdigit() for character in name)
+    return digits * 2 > len(name) or len(name) > 60 or "@" in name or not name.isprintable()
+
+
 def normalised(name: str) -> str:
     """A column's name without letter case, accents, spaces and punctuation: 'N° Réf' is 'nref'."""
     bare = unicodedata.normalize("NFKD", name.casefold())
@@ -90,6 +96,8 @@ class Header:
         close = self.nearest(wanted)
         if close is not None:
             help_ = f'; did you mean "{close}"?'
+        elif any(map(_looks_like_data, self.names)):
+            help_ = "; its first line holds data, not the names of columns"
         else:
             shown = ", ".join(f'"{name}"' for name in self.names[:12])
             more = f" and {len(self.names) - 12} more" if len(self.names) > 12 else ""
