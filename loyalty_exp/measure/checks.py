@@ -223,12 +223,13 @@ def _buyers_check(
 def _history_check(plan: FrozenPlan, histories: Sequence[Histories], known: int) -> Check:
     """Units without an order before the start, and how many of the months before are known."""
     months = max(0, min(known, plan.covariate_months))
+    wanted = plan.covariate_months
     units = sum(float(history.units.sum()) for history in histories)
     if not units:
-        return Check("missing_history", WARNING, critical=False, values={"months": 0})
+        return Check("missing_history", WARNING, False, {"months": 0, "wanted": wanted})
     share = sum(history.without for history in histories) / units
-    short = share > WITHOUT_HISTORY or months < plan.covariate_months
-    values = {"share": share, "months": months}
+    short = share > WITHOUT_HISTORY or months < wanted
+    values = {"share": share, "months": months, "wanted": wanted}
     return Check("missing_history", WARNING if short else PASSED, critical=False, values=values)
 
 

@@ -45,6 +45,7 @@ from loyalty_exp.report.views import (
 )
 from loyalty_exp.report.words import (
     arm_name,
+    deviation_sentence,
     first_reading,
     interval,
     metric_name,
@@ -54,6 +55,8 @@ from loyalty_exp.report.words import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from loyalty_exp.measure.results import ArmResult, CampaignResult
     from loyalty_exp.report.tongue import Tongue
 
@@ -103,19 +106,22 @@ def _page(t: Tongue, result: CampaignResult, sections: tuple[Section, ...]) -> P
         notices=_notices(t, result),
         verdicts=arm_verdicts(t, result),
         key_figures=_key_figures(t, result),
-        explained=explanation(t),
+        explained=explanation(t, [result]),
         sections=sections,
         foot=foot(t, result),
     )
 
 
-def explanation(t: Tongue) -> str:
-    """What customers left out on purpose are: said once on every page."""
-    return t.gettext(
+def explanation(t: Tongue, results: Sequence[CampaignResult] = ()) -> str:
+    """What customers left out on purpose are, and how sure a range is: said once on every page."""
+    level = 1 - max((result.plan.alpha for result in results), default=0.05)
+    text = t.gettext(
         "Customers left out on purpose were drawn at random and receive nothing; what the "
         "others buy more or less than they do is what the campaign caused. “Between X and Y”: "
-        "the range that holds in 95 of 100 such tests."
+        "the range that holds in %(n)s of 100 such tests; proven means that the whole range says "
+        "so."
     )
+    return text % {"n": t.number(100 * level, 0 if level * 100 % 1 < 1e-9 else 1)}
 
 
 def arm_verdicts(t: Tongue, result: CampaignResult) -> tuple[VerdictLine, ...]:
@@ -162,7 +168,8 @@ def _notices(t: Tongue, result: CampaignResult) -> tuple[Notice, ...]:
         notices.append(Notice("failed", title % {"n": len(failed)}, lines))
     if result.deviations:
         title = _("Changed after launch (post hoc): the frozen plan stands")
-        notices.append(Notice("deviation", title, tuple(map(t.gettext, result.deviations))))
+        lines = tuple(deviation_sentence(t, deviation) for deviation in result.deviations)
+        notices.append(Notice("deviation", title, lines))
     return tuple(notices)
 
 
@@ -274,11 +281,12 @@ def months_section(t: Tongue, result: CampaignResult) -> Section:
         svg=charts.monthly(t, panels, money=metric in ("revenue", "margin", "net"), said=alt),
         caption=_(
             "Each dot is a month's effect: what a treated customer bought more (above zero) or "
-            "less (below) than one left out. The bars hold together: 95 % sure that all of them "
-            "contain the true effect at once, so that no month may be picked afterwards. A "
+            "less (below) than one left out. The bars hold together: %(level)s sure that all of "
+            "them contain the true effect at once, so that no month may be picked afterwards. A "
             "small triangle marks a planned reading. Hollow: the month is still open and "
             "decides nothing."
-        ),
+        )
+        % {"level": t.percent(1 - result.plan.alpha, 0)},
         table=_months_table(t, result),
     )
     asides = (*_band_asides(t, result), *_decided_asides(t, result))

@@ -63,7 +63,7 @@ def status_word(t: Tongue, status: str) -> str:
 
 def check_sentence(t: Tongue, check: Check) -> Sentence:
     """One check as a sentence, with what to do when it is not well."""
-    wording = _wordings(t).get(check.name)
+    wording = _wordings(t).get(_case(check))
     label = status_word(t, check.status)
     if wording is None:
         title = check.name.replace("_", " ")
@@ -77,6 +77,14 @@ def check_sentence(t: Tongue, check: Check) -> Sentence:
         text = _first_complete(t, wording.bad if troubled else wording.good, check.values)
     advice = wording.advice if troubled else ""
     return Sentence(str(check.status), label, wording.title, text, advice)
+
+
+def _case(check: Check) -> str:
+    """The wording a check takes: months missing altogether are not customers without purchases."""
+    months, wanted = check.values.get("months"), check.values.get("wanted")
+    if check.name == "missing_history" and isinstance(months, int) and isinstance(wanted, int):
+        return "short_history" if months < wanted else check.name
+    return check.name
 
 
 def _first_complete(t: Tongue, texts: Sequence[str], values: Mapping[str, object]) -> str:
@@ -254,6 +262,46 @@ def _about_contact(_: Callable[[str], str]) -> dict[str, _Wording]:
     }
 
 
+def _about_the_past(_: Callable[[str], str]) -> dict[str, _Wording]:
+    title = _("Past purchases")
+    absent = _("Purchases before the start are not used here.")
+    return {
+        "missing_history": _Wording(
+            title,
+            (
+                _(
+                    "%(share)s of the customers have no purchase in the %(months)s months before "
+                    "the start; they count with zero."
+                ),
+                _("The purchases before the start are known."),
+            ),
+            (
+                _(
+                    "%(share)s of the customers have no purchase in the %(months)s months before "
+                    "the start: knowing the past helps little, and the ranges stay wide."
+                ),
+                _("The data begin too late to know what customers bought before."),
+            ),
+            absent,
+            _("Load older orders if you have them: the intervals will narrow."),
+            counts=("share",),
+            none=_("Every customer has a purchase in the months before the start."),
+        ),
+        "short_history": _Wording(
+            title,
+            (_("The purchases before the start are known."),),
+            (
+                _(
+                    "Only %(months)s of the %(wanted)s months before the start are in the data: "
+                    "the ranges are wider than they could be."
+                ),
+            ),
+            absent,
+            _("Load older orders if you have them: the intervals will narrow."),
+        ),
+    }
+
+
 def _about_the_figures(_: Callable[[str], str]) -> dict[str, _Wording]:
     return {
         "power": _Wording(
@@ -291,25 +339,7 @@ def _about_the_figures(_: Callable[[str], str]) -> dict[str, _Wording]:
             _("Buyers could not be counted yet."),
             _("Wait for more orders before deciding."),
         ),
-        "missing_history": _Wording(
-            _("Past purchases"),
-            (
-                _(
-                    "%(share)s of the customers have no purchase before the start; they count "
-                    "with zero."
-                ),
-                _("The purchases before the start are known."),
-            ),
-            (
-                _(
-                    "Only %(months)s months of past purchases are known, and %(share)s of the "
-                    "customers have none: the ranges are wider than they could be."
-                ),
-                _("The data begin too late to know what customers bought before."),
-            ),
-            _("Purchases before the start are not used here."),
-            _("Load older orders if you have them: the intervals will narrow."),
-        ),
+        **_about_the_past(_),
         "deviations": _Wording(
             _("The plan"),
             (_("The declaration is still the one that was frozen at launch."),),

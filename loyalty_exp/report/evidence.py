@@ -239,9 +239,9 @@ def robustness_section(t: Tongue, result: CampaignResult) -> Section:
         "metric": metric_name(t, metric)
     }
     note = _(
-        "“As planned” carries the range valid at every reading; the other lines their own 95 % "
-        "range."
-    )
+        "“As planned” carries the range valid at every reading; the other lines their own "
+        "%(level)s range."
+    ) % {"level": t.percent(1 - result.plan.alpha, 0)}
     table = Table(caption, columns, tuple(rows), note)
     texts = tuple(dict.fromkeys(paragraphs))
     return Section("robustness", title, paragraphs=texts, tables=(table,))

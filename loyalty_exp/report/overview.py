@@ -70,7 +70,7 @@ def index_page(t: Tongue, results: Sequence[CampaignResult], project: str) -> Pa
         notices=(*notices, *_failed(t, results)),
         verdicts=programme_verdict(t, results),
         key_figures=_key_figures(t, results),
-        explained=explanation(t),
+        explained=explanation(t, results),
         sections=tuple(sections),
         foot=shared_foot(t, results, project),
     )
@@ -113,7 +113,15 @@ def programme_verdict(t: Tongue, results: Sequence[CampaignResult]) -> tuple[Ver
         ),
     )
     known = [(one if n == 1 else many) % {"n": n} for n, one, many in counts if n]
-    unknown = sum(k not in _DECIDED for k in best)
+    never = best.count(VerdictKind.NEVER)
+    if never:
+        text = t.ngettext(
+            "%(n)s will not be known from its test",
+            "%(n)s will not be known from their tests",
+            never,
+        )
+        known.append(text % {"n": never})
+    unknown = sum(k not in _DECIDED for k in best) - never
     if unknown:
         text = t.ngettext("%(n)s is not known yet", "%(n)s are not known yet", unknown)
         known.append(text % {"n": unknown})
@@ -161,7 +169,9 @@ def _key_figures(t: Tongue, results: Sequence[CampaignResult]) -> tuple[KeyFigur
         KeyFigure(
             _("Customers drawn"), t.number(units), "", _("one customer may be in several campaigns")
         ),
-        KeyFigure(_("Data until"), t.date(fresh), "", _("last day of orders")),
+        KeyFigure(
+            _("Data until"), t.date(fresh), "", _("last order, or the declared day of the export")
+        ),
     )
 
 
@@ -177,7 +187,7 @@ def campaigns_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:
     tables = (lines_table(t, shown),) if shown else ()
     folds: tuple[Fold, ...] = ()
     if folded:
-        title = t.ngettext("%(n)s more, not known yet", "%(n)s more, not known yet", len(folded))
+        title = t.ngettext("%(n)s more, undecided", "%(n)s more, undecided", len(folded))
         folds = (Fold(title % {"n": len(folded)}, tables=(lines_table(t, folded),)),)
     return Section("campaigns", _("Campaigns"), figures=figures, tables=tables, folds=folds)
 
@@ -239,8 +249,14 @@ def forest_figure(
         for line in kept
     ]
     clear = sum((line[1].verdict.net.lower or 0.0) > 0 for line in known)
-    finding = _("Results above zero beyond doubt: %(clear)s of %(n)s")
+    finding = t.ngettext(
+        "%(clear)s of %(n)s results is proven above zero: its whole range is",
+        "%(clear)s of %(n)s results are proven above zero: their whole range is",
+        clear,
+    )
     finding = finding % {"clear": clear, "n": len(known)}
+    if not clear:
+        finding = _("None of the %(n)s results is proven above zero") % {"n": len(known)}
     said = "; ".join(f"{row.label} {row.text}" for row in rows[:6])
     caption = _(
         "Each line is a campaign's net result so far and its range; the dotted line is zero."
@@ -305,8 +321,10 @@ def data_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:
     fresh = max(result.provenance.data_through for result in results)
     aside = sum(load[4] for load in loads)
     text = t.ngettext(
-        "The orders go to %(day)s; %(n)s row was set aside and counted, none dropped in silence.",
-        "The orders go to %(day)s; %(n)s rows were set aside and counted, none dropped in silence.",
+        "The data reach to %(day)s (the last order, or the declared day of the export); %(n)s row "
+        "was set aside and counted, none dropped in silence.",
+        "The data reach to %(day)s (the last order, or the declared day of the export); %(n)s rows "
+        "were set aside and counted, none dropped in silence.",
         aside,
     ) % {"day": t.date(fresh), "n": t.number(aside)}
     tables = (Table(_("Files read"), columns, rows),) if rows else ()

@@ -61,7 +61,7 @@ def roi_page(
         notices=(Notice("caveat", _("About these data"), caveats),) if caveats else (),
         verdicts=_verdicts(t, results, programme),
         key_figures=_key_figures(t, results, programme),
-        explained=explanation(t),
+        explained=explanation(t, results),
         sections=tuple(section for section in sections if section is not None),
         foot=shared_foot(t, results, project),
     )

@@ -72,6 +72,9 @@ SAYINGS = (
     N_("not estimable: the months repeat each other"),
     N_("not estimable: an effect of being assigned is missing"),
     N_("not estimable, see the effect on all: too few more were reached"),
+    N_("take care: few more were reached than without the campaign, the estimate leans"),
+    N_("among buyers: not an effect on the same people"),
+    N_("wider than read alone: the arms of the campaign are judged together (Holm)"),
     # verdicts
     N_("all planned readings are done"),
     N_("even a large effect would not be seen by the last planned reading"),

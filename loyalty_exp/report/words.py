@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ __all__ = [
     "component_name",
     "decision",
     "decomposition_finding",
+    "deviation_sentence",
     "first_reading",
     "interval",
     "metric_name",
@@ -74,9 +76,9 @@ def component_name(t: Tongue, name: str) -> str:
     """A part of the effect as a reader calls it."""
     _ = t.gettext
     known = {
-        "reactivation": _("More customers ordered"),
-        "frequency": _("They ordered more often"),
-        "basket": _("They spent more per order"),
+        "reactivation": _("Customers who ordered"),
+        "frequency": _("How often they ordered"),
+        "basket": _("How much per order"),
     }
     return known.get(name, name)
 
@@ -106,6 +108,17 @@ def decision(t: Tongue, kind: str) -> str:
         VerdictKind.NO_DATA: _("Too early"),
         VerdictKind.SUSPENDED: _("Suspended"),
     }[VerdictKind(kind)]
+
+
+_DEVIATION = re.compile(r"(?P<field>\w+): frozen (?P<frozen>.*), now (?P<now>.*)", re.DOTALL)
+
+
+def deviation_sentence(t: Tongue, deviation: str) -> str:
+    """What was changed after launch: the field, its frozen value and the present one."""
+    found = _DEVIATION.fullmatch(deviation)
+    if found is None:
+        return t.gettext(deviation)
+    return t.gettext("%(field)s: %(frozen)s at launch, %(now)s now") % found.groupdict()
 
 
 def verdict_line(
@@ -161,7 +174,7 @@ def _verdict_text(t: Tongue, subject: str, verdict: Verdict, reason: str, readin
     elif verdict.kind is VerdictKind.NEVER:
         text = _(
             "This test will not tell what %(subject)s earns: %(interval)s net margin at the end "
-            "of %(month)s (%(why)s). Try again on more customers or with a larger holdout."
+            "of %(month)s. %(why)s"
         )
         known["why"] = _why(t, verdict)
     else:
@@ -183,9 +196,23 @@ def _loss(t: Tongue, net: Estimate) -> dict[str, str]:
 
 
 def _why(t: Tongue, verdict: Verdict) -> str:
-    """Why it will not be known."""
-    reasons = verdict.reasons or ("all planned readings are done",)
-    return t.listed([t.gettext(reason) for reason in reasons])
+    """Why it will not be known, and what to do: one sentence for each reason."""
+    _ = t.gettext
+    known = {
+        "all planned readings are done": _(
+            "All planned readings are done. Try again on more customers or with a larger holdout."
+        ),
+        "even a large effect would not be seen by the last planned reading": _(
+            "Too few customers: even a large effect would not show by the last planned reading. "
+            "Try again on more customers or with a larger holdout."
+        ),
+        "too few to know: a handful of customers decides the result": _(
+            "A handful of customers decides the result. Try again on many more customers."
+        ),
+    }
+    unknown = _("Try again on more customers or with a larger holdout.")
+    said = [known.get(reason) or f"{t.gettext(reason)}. {unknown}" for reason in verdict.reasons]
+    return " ".join(said) or unknown
 
 
 def _no_money_text(t: Tongue, subject: str, verdict: Verdict) -> str:
@@ -197,7 +224,7 @@ def _no_money_text(t: Tongue, subject: str, verdict: Verdict) -> str:
         )
         return text % {"subject": subject, "expected": t.month(verdict.expected_month)}
     if verdict.kind is VerdictKind.NEVER:
-        text = _("This test will not tell what %(subject)s earns: %(why)s.")
+        text = _("This test will not tell what %(subject)s earns. %(why)s")
         return text % {"subject": subject, "why": _why(t, verdict)}
     return _("What %(subject)s earns cannot be put in money: see why below.") % {"subject": subject}
 
@@ -250,8 +277,12 @@ def money_finding(t: Tongue, economics: Economics) -> str:
     if economics.payback_month_lower:
         lower = t.month(economics.payback_month_lower)
         if lower == month:
-            return _("Paid back in %(month)s, beyond doubt") % {"month": month}
-        text = _("Paid back in %(month)s; beyond doubt since %(lower)s")
+            return _("Paid back in %(month)s and proven: the whole range is above the cost") % {
+                "month": month
+            }
+        text = _(
+            "Paid back in %(month)s; proven since %(lower)s: the whole range is above the cost"
+        )
         return text % {"month": month, "lower": lower}
     return _("Probably paid back in %(month)s, not yet proven") % {"month": month}
 
@@ -267,9 +298,9 @@ def decomposition_finding(t: Tongue, decomposition: Decomposition) -> str:
     if not 0 < share <= 1:
         return _("The parts pull in different directions")
     texts = {
-        "reactivation": _("%(share)s of the effect comes from more customers ordering"),
-        "frequency": _("%(share)s of the effect comes from ordering more often"),
-        "basket": _("%(share)s of the effect comes from larger orders"),
+        "reactivation": _("%(share)s of the effect comes from how many customers ordered"),
+        "frequency": _("%(share)s of the effect comes from how often they ordered"),
+        "basket": _("%(share)s of the effect comes from how much they spent per order"),
     }
     text = texts.get(largest.name, _("%(share)s of the effect comes from one part"))
     return text % {"share": t.percent(share, 0)}

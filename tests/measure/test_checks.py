@@ -363,7 +363,7 @@ def test_a_handful_of_buyers_warns(tmp_path: Path) -> None:
 def test_history_missing_in_part_or_whole(case: Case, tmp_path: Path) -> None:
     found = case.checks()["missing_history"]
     share = (history_of(case).x == 0).mean()
-    assert found.values == {"share": pytest.approx(share), "months": 12}
+    assert found.values == {"share": pytest.approx(share), "months": 12, "wanted": 12}
     assert found.status is PASSED
     (tmp_path / "short").mkdir()
     short = Case(tmp_path / "short", 60, first=2026 * 12 + 1).checks()

@@ -286,7 +286,9 @@ def checks(*, failed: bool = False) -> tuple[Check, ...]:
             {"mde_relative": 0.062, "break_even_relative": 0.041},
         ),
         Check("buyers", CheckStatus.PASSED, False, {"buyers": 214}),
-        Check("missing_history", CheckStatus.WARNING, False, {"months": 4, "share": 0.06}),
+        Check(
+            "missing_history", CheckStatus.WARNING, False, {"months": 4, "wanted": 12, "share": 0.0}
+        ),
         Check("deviations", CheckStatus.PASSED, False, {}),
         Check("randomization", CheckStatus.PASSED, True, {}),
         Check("restatement", CheckStatus.NOT_APPLICABLE, False, {}),
@@ -364,7 +366,7 @@ def bad() -> CampaignResult:
         result,
         arms=(replace(result.arms[0], verdict=suspended),),
         checks=checks(failed=True),
-        deviations=("measure_until: 2026-12-31 at launch, 2027-03-31 now",),
+        deviations=("measure_until: frozen '2026-12-31', now '2027-03-31'",),
         caveat="These households were not treated by this draw.",
         restatements=(
             Restatement(

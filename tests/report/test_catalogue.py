@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import pkgutil
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from babel.messages.catalog import Catalog
@@ -11,10 +15,13 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 import loyalty_exp.report
+from loyalty_exp import measure
 from loyalty_exp.report.sayings import SAYINGS
 from loyalty_exp.report.tongue import Tongue, catalogue_path
 
 FOLDER = Path(loyalty_exp.report.__file__).parent
+NEVER_SHOWN = {"permutation max-t"}
+"""The name of a band, which a page puts into a sentence of its own."""
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
 
 
@@ -60,14 +67,42 @@ def test_french_punctuation_stands_off_by_an_unbreakable_space(french: Catalog) 
             assert not re.search(r" [;:!?»%](?!\()|« ", text), text
 
 
-def test_notes_of_the_other_parts_are_translated() -> None:
-    from loyalty_exp.measure import economics, verdict
+def phrases(module: ModuleType) -> set[str]:
+    """Texts of two words or more that a module holds: its docstrings, errors and progress apart."""
+    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+    aside = [
+        part
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Raise | ast.Expr | ast.Assert | ast.JoinedStr)
+        for part in ast.walk(node)
+        if not isinstance(node, ast.Expr) or isinstance(node.value, ast.Constant)
+    ]
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in aside
+        if re.search(r"[a-z] [a-z]", node.value)
+    }
+
+
+@pytest.mark.parametrize("name", [m.name for m in pkgutil.iter_modules(measure.__path__)])
+def test_notes_of_the_measurement_are_translated(name: str) -> None:
+    said = phrases(importlib.import_module(f"loyalty_exp.measure.{name}"))
+    assert said <= set(SAYINGS) | NEVER_SHOWN
+
+
+def test_the_phrases_of_a_module_are_found() -> None:
+    from loyalty_exp.measure import campaign, verdict
+
+    assert campaign.JUDGED_TOGETHER in phrases(campaign)
+    assert {verdict.LOOKS_DONE, verdict.TOO_FEW, verdict.TOO_SMALL} <= phrases(verdict)
+
+
+def test_reasons_of_the_methods_are_translated() -> None:
     from loyalty_exp.stats import noncompliance
     from loyalty_exp.stats.intervals import Reason
 
     said = [str(reason) for reason in Reason]
-    said += [verdict.LOOKS_DONE, verdict.NOT_CONFIRMED, verdict.TOO_FEW, verdict.TOO_SMALL]
-    said += [economics.NOT_BEGUN, economics.NOT_CLOSED, economics.NOBODY]
     said += [noncompliance.MISSING, noncompliance.UNBOUNDED]
     assert set(said) <= set(SAYINGS)
 

@@ -9,6 +9,7 @@ import pytest
 import report_samples as samples
 
 from loyalty_exp.measure.results import (
+    CampaignResult,
     Check,
     CheckStatus,
     Component,
@@ -18,12 +19,15 @@ from loyalty_exp.measure.results import (
     VerdictKind,
     Wearout,
 )
+from loyalty_exp.measure.verdict import LOOKS_DONE, TOO_FEW, TOO_SMALL
 from loyalty_exp.report.campaign import arm_verdicts
 from loyalty_exp.report.checks import check_sentence, check_sentences
+from loyalty_exp.report.overview import programme_verdict
 from loyalty_exp.report.parts import by_month
 from loyalty_exp.report.tongue import Tongue
 from loyalty_exp.report.words import (
     decomposition_finding,
+    deviation_sentence,
     first_reading,
     money_finding,
     monthly_finding,
@@ -71,13 +75,21 @@ def test_not_yet_says_when() -> None:
     assert text.endswith("Answer expected in September 2026.")
 
 
-def test_never_says_why() -> None:
-    text = said(
-        VerdictKind.NEVER,
-        reasons=("even a large effect would not be seen by the last planned reading",),
-    )
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        (LOOKS_DONE, "All planned readings are done."),
+        (TOO_SMALL, "even a large effect would not show by the last planned reading."),
+        (TOO_FEW, "A handful of customers decides the result."),
+    ],
+)
+def test_never_says_why(reason: str, word: str) -> None:
+    text = said(VerdictKind.NEVER, reasons=(reason,))
     assert "will not tell" in text
-    assert "even a large effect would not be seen" in text
+    assert word in text
+    assert "Try again on" in text
+    assert sum(known in text for known in ("readings are done", "a large effect", "handful")) == 1
+    assert reason not in said(VerdictKind.NEVER, reasons=(reason,), t=FR)
 
 
 def test_no_closed_month_gives_the_day_of_the_first_reading() -> None:
@@ -133,7 +145,9 @@ def test_months_that_are_clear_of_chance_are_named() -> None:
 def test_payback_is_called_proven_only_when_its_lower_limit_is() -> None:
     money = samples.single().arms[0].economics
     sure = replace(money, payback_month="2026-04", payback_month_lower="2026-06")
-    assert money_finding(EN, sure) == "Paid back in April 2026; beyond doubt since June 2026"
+    assert money_finding(EN, sure) == (
+        "Paid back in April 2026; proven since June 2026: the whole range is above the cost"
+    )
     unsure = replace(money, payback_month="2026-04", payback_month_lower=None)
     assert money_finding(EN, unsure) == "Probably paid back in April 2026, not yet proven"
     never = replace(money, payback_month=None, payback_month_lower=None)
@@ -209,3 +223,54 @@ def test_nobody_lost_is_said_in_words() -> None:
 def test_a_tiny_p_value_is_below_not_equal() -> None:
     check = Check("balance", CheckStatus.FAILED, True, {"p_value": 1e-7})
     assert "(p < 0.001)" in check_sentence(EN, check).text.replace("\u00a0", " ")
+
+
+def of_kind(kind: VerdictKind) -> CampaignResult:
+    result = samples.single()
+    verdict = replace(result.arms[0].verdict, kind=kind)
+    return replace(result, arms=(replace(result.arms[0], verdict=verdict),))
+
+
+def test_what_cannot_be_known_is_not_said_to_be_known_later() -> None:
+    kinds = [VerdictKind.KEEP, VerdictKind.NEVER, VerdictKind.NEVER, VerdictKind.NOT_YET]
+    (line,) = programme_verdict(EN, [of_kind(kind) for kind in kinds])
+    assert line.text == (
+        "Of 4 campaigns, 1 earns money, 2 will not be known from their tests and 1 is not known "
+        "yet."
+    )
+    (line,) = programme_verdict(EN, [of_kind(kind) for kind in kinds[:2]])
+    assert line.text == "Of 2 campaigns, 1 earns money and 1 will not be known from its test."
+
+
+def history(share: float, months: int, status: CheckStatus = CheckStatus.WARNING) -> str:
+    values = {"share": share, "months": months, "wanted": 12}
+    return check_sentence(EN, Check("missing_history", status, False, values)).text
+
+
+def test_a_short_history_is_not_blamed_on_the_customers() -> None:
+    assert history(0.0, 4).startswith("Only 4 of the 12 months before the start are in the data")
+    assert history(0.6, 12).startswith("60.0% of the customers have no purchase in the 12 months")
+    assert history(0.0, 12, CheckStatus.PASSED) == (
+        "Every customer has a purchase in the months before the start."
+    )
+
+
+def test_a_change_after_launch_is_told_in_the_language_of_the_page() -> None:
+    changed = "measure_until: frozen '2026-12-31', now '2027-03-31'"
+    assert deviation_sentence(EN, changed) == (
+        "measure_until: '2026-12-31' at launch, '2027-03-31' now"
+    )
+    assert "au lancement" in deviation_sentence(FR, changed)
+    assert deviation_sentence(FR, "a wave was added") == "a wave was added"
+
+
+def test_labels_of_the_parts_take_no_side() -> None:
+    less = Decomposition(
+        (Component("reactivation", Estimate(-3.0, -4.0, -2.0)),
+         Component("frequency", Estimate(-1.0, -2.0, 0.0)),
+         Component("basket", Estimate(-1.0, -2.0, 0.0))),
+        -5.0,
+    )  # fmt: skip
+    assert decomposition_finding(EN, less) == (
+        "60% of the effect comes from how many customers ordered"
+    )
