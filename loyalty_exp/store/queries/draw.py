@@ -23,6 +23,7 @@ __all__ = [
     "Draw",
     "Exclusion",
     "Population",
+    "armed",
     "assign",
     "audience",
     "band_quantiles",
@@ -295,7 +296,7 @@ def assign(
     """Insert the assignments of the audience: a row a customer, all of a unit in its arm."""
     stratum = stratum_label(cuts, by_segment=by_segment).label("stratum")
     units = sa.select(audience.c.unit, audience.c.segment, stratum).subquery("units")
-    roster = roster_of(_armed(units, drawn), population)
+    roster = roster_of(armed(units, drawn), population)
     selected = sa.select(
         sa.literal(drawn.campaign),
         sa.literal(drawn.wave),
@@ -321,7 +322,7 @@ def redrawn_differences(drawn: Draw) -> sa.Select[Any]:
         .group_by(assignments.c.unit, assignments.c.stratum)
         .subquery("units")
     )
-    again = _armed(units, drawn)
+    again = armed(units, drawn)
     agreed = sa.select(sa.func.count()).where(again.c.arm == again.c.kept, again.c.arms == 1)
     total = sa.select(sa.func.count()).select_from(units)
     return sa.select(total.scalar_subquery() - agreed.scalar_subquery())
@@ -357,7 +358,7 @@ def roster_sum(campaign: str, wave: int) -> sa.Select[Any]:
     )
 
 
-def _armed(units: sa.FromClause, drawn: Draw) -> sa.Subquery:
+def armed(units: sa.FromClause, drawn: Draw) -> sa.Subquery:
     """Units with the arm whose counts hold their place in their stratum.
 
     Nobody needs the place of every unit: those of a stratum are counted by the first digits of
