@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loyalty_exp.measure.results import CheckStatus, VerdictKind
-from loyalty_exp.report import charts
+from loyalty_exp.report import rowcharts
 from loyalty_exp.report.campaign import arm_verdicts, campaign_file, explanation
 from loyalty_exp.report.parts import money_cell
 from loyalty_exp.report.provenance import foot
@@ -239,7 +239,7 @@ def forest_figure(
     largest = sorted(known, key=stake)[:drawn]
     kept = [line for line in known if line in largest]
     rows = [
-        charts.ForestRow(
+        rowcharts.ForestRow(
             _label(t, line),
             f"{money_range(t, line[1].verdict.net)} · {decision(t, line[1].verdict.kind)}",
             line[1].verdict.net.value,
@@ -270,7 +270,7 @@ def forest_figure(
             title=finding,
             subtitle=_("Net result of each campaign since its start, in %(currency)s")
             % {"currency": t.symbol},
-            svg=charts.forest(t, rows, number="$,.0f", said=f"{finding}. {said}"),
+            svg=rowcharts.forest(t, rows, number="$,.0f", said=f"{finding}. {said}"),
             caption=caption,
             table=table,
         ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loyalty_exp.report import charts
 from loyalty_exp.report.parts import (
     cumulative,
     headline_interval,
@@ -15,6 +14,7 @@ from loyalty_exp.report.parts import (
     notes_of,
     of_arm,
 )
+from loyalty_exp.report.rowcharts import ForestRow, WaterfallRow, forest, waterfall
 from loyalty_exp.report.views import Cell, Column, Figure, Fold, Row, Section, Table
 from loyalty_exp.report.words import (
     arm_name,
@@ -109,7 +109,7 @@ def _segments_figure(t: Tongue, result: CampaignResult, arm: ArmResult) -> Figur
         title=finding,
         subtitle=_("Effect on %(metric)s per customer since the start, by segment, in %(unit)s")
         % {"metric": metric_name(t, metric), "unit": metric_unit(t, metric)},
-        svg=charts.forest(t, rows, number=_axis_number(metric), said=f"{finding}. {said}"),
+        svg=forest(t, rows, number=_axis_number(metric), said=f"{finding}. {said}"),
         caption=caption,
         table=_segments_table(t, result, known),
     )
@@ -133,14 +133,14 @@ def _sorted_by_money(
     return sorted(pairs, key=money)
 
 
-def _forest_row(t: Tongue, metric: str, label: str, effect: Estimate) -> charts.ForestRow:
+def _forest_row(t: Tongue, metric: str, label: str, effect: Estimate) -> ForestRow:
     text = t.gettext("not estimable")
     if effect.value is not None:
         text = metric_phrase(t, metric, effect.value)
-    return charts.ForestRow(segment_name(t, label), text, effect.value, effect.lower, effect.upper)
+    return ForestRow(segment_name(t, label), text, effect.value, effect.lower, effect.upper)
 
 
-def _said(t: Tongue, metric: str, row: charts.ForestRow) -> str:
+def _said(t: Tongue, metric: str, row: ForestRow) -> str:
     """A row of the forest in words, with its interval."""
     if row.lower is None or row.upper is None:
         return f"{row.label} {row.text}"
@@ -228,18 +228,18 @@ def _decomposition_figure(
     for part in decomposition.components:
         end = start + (part.effect.value or 0.0)
         text = t.money(part.effect.value, signed=True)
-        bars.append(charts.WaterfallRow(component_name(t, part.name), text, start, end))
+        bars.append(WaterfallRow(component_name(t, part.name), text, start, end))
         start = end
     total = decomposition.total or 0.0
     text = t.money(total, signed=True)
-    bars.append(charts.WaterfallRow(_("Effect per customer"), text, 0.0, total, total=True))
+    bars.append(WaterfallRow(_("Effect per customer"), text, 0.0, total, total=True))
     said = "; ".join(f"{bar.label} {bar.text}" for bar in bars)
     return Figure(
         anchor=f"figure-origin-{result.plan.arms.index(arm.arm)}",
         title=finding,
         subtitle=_("Parts of the effect on revenue per customer since the start, in %(currency)s")
         % {"currency": t.symbol},
-        svg=charts.waterfall(t, bars, number="$,.2~f", said=f"{finding}. {said}"),
+        svg=waterfall(t, bars, number="$,.2~f", said=f"{finding}. {said}"),
         caption=_(
             "Each bar starts where the one above ended; together they make the last one, to the "
             "cent."

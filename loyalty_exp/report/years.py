@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loyalty_exp.measure.results import Estimate
-from loyalty_exp.report import charts
 from loyalty_exp.report.parts import money_cell, notes_of, sentence
+from loyalty_exp.report.rowcharts import WaterfallRow, waterfall
 from loyalty_exp.report.sayings import REGRESSION
 from loyalty_exp.report.tongue import step_for
 from loyalty_exp.report.views import (
@@ -235,14 +235,14 @@ def _bridge_section(t: Tongue, years: Mapping[str, Any]) -> Section:
         return Section("bridge", title, paragraphs=(_("The parts of the change are not known."),))
     order = [name for name in _COMPONENTS if name in amounts]
     order += [name for name in amounts if name not in order]
-    bars = [charts.WaterfallRow(_("Last year"), t.money(before, step=1.0), 0, before, total=True)]
+    bars = [WaterfallRow(_("Last year"), t.money(before, step=1.0), 0, before, total=True)]
     start = before
     for name in order:
         end = start + amounts[name]
         text = t.money(amounts[name], step=1.0, signed=True)
-        bars.append(charts.WaterfallRow(_component(t, name), text, start, end))
+        bars.append(WaterfallRow(_component(t, name), text, start, end))
         start = end
-    bars.append(charts.WaterfallRow(_("This year"), t.money(after, step=1.0), 0, after, total=True))
+    bars.append(WaterfallRow(_("This year"), t.money(after, step=1.0), 0, after, total=True))
     largest = max(order, key=lambda name: abs(amounts[name]))
     finding = _("The largest movement: %(part)s (%(amount)s)") % {
         "part": _component(t, largest),
@@ -254,7 +254,7 @@ def _bridge_section(t: Tongue, years: Mapping[str, Any]) -> Section:
         title=finding,
         subtitle=_("Revenue of the two years and what lies between, in %(currency)s")
         % {"currency": t.symbol},
-        svg=charts.waterfall(t, bars, number="$,.0f", said=f"{finding}. {said}", broken=True),
+        svg=waterfall(t, bars, number="$,.0f", said=f"{finding}. {said}", broken=True),
         caption=_(
             "Each bar starts where the one above ended; together they lead from one year to the "
             "other, to the cent. The scale does not start at zero."
