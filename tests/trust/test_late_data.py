@@ -1,0 +1,163 @@
+"""Figures that late data change after a report has shown them: both values stay to be seen."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+from shops import DECLARATION, Line, done, open_shop, order_lines, write_lines
+
+import loyalty_exp as lx
+from loyalty_exp.measure.restatement import restated, to_publish
+from loyalty_exp.measure.results import CampaignResult, Check, CheckStatus, Restatement
+
+TODAY = dt.datetime.now(dt.UTC).date()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    path = open_shop(tmp_path)
+    done(path, "load")
+    done(path, "launch", "spring")
+    return path
+
+
+def measured(path: Path) -> CampaignResult:
+    return lx.open(path).measure("spring")
+
+
+def check_of(result: CampaignResult) -> Check:
+    (check,) = (each for each in result.checks if each.name == "restatement")
+    return check
+
+
+def revenue(result: CampaignResult, month: str) -> Restatement | None:
+    found = [r for r in result.restatements if r.metric == "revenue" and r.month == month]
+    return found[0] if found else None
+
+
+def treated_customer(path: Path) -> str:
+    return ids(path.parent / "lists" / "spring" / "wave-0" / "call.csv")[0]
+
+
+def ids(path: Path) -> list[str]:
+    """The customers of a list."""
+    return [line.split(",")[0] for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+
+
+def effect(result: CampaignResult, month: str) -> float:
+    (row,) = (r for r in result.rows if (r.metric, r.month, r.segment) == ("revenue", month, "all"))
+    assert row.effect_per_customer is not None
+    return row.effect_per_customer
+
+
+def reload(path: Path, lines: list[Line]) -> None:
+    write_lines(path.parent, lines)
+    done(path, "load")
+
+
+def test_nothing_published_is_not_a_restatement(shop: Path) -> None:
+    assert check_of(measured(shop)).status is CheckStatus.NOT_APPLICABLE
+    done(shop, "report")
+    result = measured(shop)
+    assert check_of(result).status is CheckStatus.PASSED
+    assert result.restatements == ()
+
+
+def test_publishing_twice_adds_nothing(shop: Path) -> None:
+    done(shop, "report")
+    project = lx.open(shop)
+    with project.store.read() as connection:
+        assert to_publish(connection, measured(shop), dt.datetime.now(dt.UTC)) == []
+
+
+def test_a_late_order_is_shown_with_both_figures_and_the_date(shop: Path) -> None:
+    done(shop, "report")
+    before = measured(shop)
+    reload(shop, [*order_lines(), ("late", treated_customer(shop), dt.date(2026, 3, 20), 400.0)])
+    result = measured(shop)
+    found = revenue(result, "2026-03")
+    assert found is not None
+    assert found.shown == pytest.approx(effect(before, "2026-03"), rel=1e-12)
+    assert found.now == pytest.approx(effect(result, "2026-03"), rel=1e-12)
+    assert found.now - found.shown == pytest.approx(400 / before.arms[0].n_treated, rel=0.05)
+    assert (found.shown_on, found.changed_on) == (TODAY, None)
+    assert revenue(result, "2026-04") is None
+    assert revenue(result, "cumulative 2026-06") is not None
+    check = check_of(result)
+    assert (check.status, check.critical) == (CheckStatus.WARNING, False)
+    assert check.values["months"] == 1
+
+
+def test_it_stays_to_be_seen_after_the_next_report(shop: Path) -> None:
+    done(shop, "report")
+    before = measured(shop)
+    reload(shop, [*order_lines(), ("late", treated_customer(shop), dt.date(2026, 3, 20), 400.0)])
+    done(shop, "report")
+    found = revenue(measured(shop), "2026-03")
+    assert found is not None
+    assert found.shown == pytest.approx(effect(before, "2026-03"), rel=1e-12)
+    assert found.changed_on == TODAY
+
+
+def test_an_order_cancelled_after_the_close(tmp_path: Path) -> None:
+    text = DECLARATION.replace('revenue = "net" }', 'revenue = "net", status = "state" }')
+    path = open_shop(tmp_path, text.replace("[segments.reg", 'statuses = ["paid"]\n[segments.reg'))
+    lines = order_lines()
+
+    def export(cancelled: int | None) -> None:
+        rows = [
+            f"{number},{client},{when},{net},{'cancelled' if n == cancelled else 'paid'}"
+            for n, (number, client, when, net) in enumerate(lines)
+        ]
+        text = "\n".join(["number,client,date,net,state", *rows, ""])
+        (tmp_path / "orders.csv").write_text(text, encoding="utf-8")
+        done(path, "load")
+
+    export(None)
+    done(path, "launch", "spring")
+    drawn = {
+        customer_id for file in (tmp_path / "lists").rglob("*.csv") for customer_id in ids(file)
+    }
+    inside = [line[1] in drawn and f"{line[2]:%Y-%m}" == "2026-04" for line in lines]
+    last = max(n for n, is_in in enumerate(inside) if is_in)
+    done(path, "report")
+    export(last)
+    result = measured(path)
+    assert revenue(result, "2026-04") is not None
+    assert revenue(result, "2026-05") is None
+
+
+def test_a_customer_merged_into_another(shop: Path) -> None:
+    done(shop, "report")
+    old, new = treated_customer(shop), "merged"
+    lines = [(n, new if c == old else c, d, v) for n, c, d, v in order_lines()]
+    reload(shop, lines)
+    result = measured(shop)
+    assert check_of(result).status is CheckStatus.WARNING
+    assert "agrees" in done(shop, "verify")  # the roster is a fact and keeps the old id
+    with lx.open(shop).store.read() as connection:
+        counted = connection.exec_driver_sql("SELECT count(*) FROM orders").scalar_one()
+    assert counted == len(lines)
+
+
+def test_an_open_month_is_neither_published_nor_restated(tmp_path: Path) -> None:
+    path = open_shop(tmp_path)
+    early = [line for line in order_lines() if line[2] < dt.date(2026, 4, 20)]
+    write_lines(tmp_path, early)
+    done(path, "load")
+    done(path, "launch", "spring")
+    done(path, "report")
+    with lx.open(path).store.read() as connection:
+        months = set(connection.exec_driver_sql("SELECT DISTINCT month FROM published").scalars())
+    assert months == {"2026-03", "cumulative 2026-03"}
+    reload(path, order_lines())
+    assert measured(path).restatements == ()
+
+
+def test_a_restated_result_can_be_restated_again(shop: Path) -> None:
+    done(shop, "report")
+    result = measured(shop)
+    with lx.open(shop).store.read() as connection:
+        assert restated(connection, result) == result
