@@ -14,7 +14,7 @@ from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.measure.results import CampaignResult
 from loyalty_exp.project import Project
 from loyalty_exp.stats.moments import Moments
-from loyalty_exp.store.outcomes import covariate_of
+from loyalty_exp.store.outcomes import Outcomes, covariate_of
 
 DECLARATION = """
 schema = 1
@@ -114,6 +114,9 @@ def write_company(folder: Path, customers: int = 1500) -> dict[str, pd.DataFrame
         frame.to_csv(folder / f"{name}.csv", index=False)
     return frames
 
+
+CLOSE = 1e-9
+"""Sums of doubles in another order differ by about 1e-16 times the number of additions."""
 
 START = pd.Timestamp("2026-03-10")
 AS_OF = pd.Timestamp("2026-03-09")
@@ -238,3 +241,30 @@ def moments_of(rows: pd.DataFrame) -> Moments:
     outcomes = [n for n in names if not n.endswith("_x") and n.split("_")[0] in {*METRICS, "net"}]
     pairs = [(name, covariate_of(name)) for name in outcomes]
     return Moments.from_rows(names, rows.to_numpy(dtype=np.float64), pairs)
+
+
+def reference_outcomes(shop: Shop, months: int) -> Outcomes:
+    """Moments of every arm and segment of the campaign."""
+    drawn = roster(shop.frames, shop.plan)
+    rows = outcome_rows(shop.frames, drawn, shop.plan, months)
+    groups = {
+        (0, str(arm), str(segment)): moments_of(rows.loc[part.index])
+        for (arm, segment), part in drawn.groupby(["arm", "segment"])
+    }
+    return Outcomes(groups, months, logged=True)
+
+
+def assert_same_moments(found: Outcomes, expected: Outcomes) -> None:
+    """Counts equal, means and moments to 1e-9 of their size."""
+    assert found.groups.keys() == expected.groups.keys()
+    for key, moments in expected.groups.items():
+        mine = found.groups[key].select(moments.names)
+        assert mine.n == moments.n
+        np.testing.assert_allclose(mine.mean, moments.mean, rtol=CLOSE, atol=CLOSE)
+        spread = np.sqrt(np.diag(moments.scatter)) + CLOSE
+        scale = np.outer(spread, spread)
+        np.testing.assert_allclose(mine.scatter / scale, moments.scatter / scale, atol=CLOSE)
+        for pair, sums in moments.third.items():
+            y, x = (spread[moments.position(one)] for one in pair)
+            powers = np.array([y * y * y, y * y * x, y * x * x, x * x * x])
+            np.testing.assert_allclose(mine.third[pair] / powers, sums / powers, atol=CLOSE)

@@ -20,10 +20,9 @@ from loyalty_exp.declare.frozen import Calendar
 from loyalty_exp.measure.effects import Question, effect_rows
 from loyalty_exp.segment.features import customer_features
 from loyalty_exp.store import engines, tables
-from loyalty_exp.store.outcomes import Outcomes, read_outcomes, window_of
+from loyalty_exp.store.outcomes import read_outcomes, window_of
 
-CLOSE = 1e-9
-"""Sums of doubles in another order differ by about 1e-16 times the number of additions."""
+CLOSE = reference.CLOSE
 
 
 def frame_of(shop: Shop, statement: sa.Select[Any]) -> pd.DataFrame:
@@ -82,16 +81,6 @@ def test_it_verifies_and_a_moved_unit_is_seen(shop: Shop) -> None:
         assert len(shop.project.verify()[0].problems) == problems
 
 
-def expected_outcomes(shop: Shop, months: int) -> Outcomes:
-    drawn = reference.roster(shop.frames, shop.plan)
-    rows = reference.outcome_rows(shop.frames, drawn, shop.plan, months)
-    groups = {
-        (0, str(arm), str(segment)): reference.moments_of(rows.loc[part.index])
-        for (arm, segment), part in drawn.groupby(["arm", "segment"])
-    }
-    return Outcomes(groups, months, logged=True)
-
-
 @pytest.mark.parametrize("road", ["streamed", "in the engine"])
 def test_moments(shop: Shop, road: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name = shop.project.store.url.get_backend_name()
@@ -100,32 +89,21 @@ def test_moments(shop: Shop, road: str, monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setitem(engines.CAPABILITIES, name, plain)
     elif not engines.CAPABILITIES[name].in_process:
         pytest.skip("rows of units do not leave a server")
-    expected = expected_outcomes(shop, 5)
+    expected = reference.reference_outcomes(shop, 5)
     window = window_of(shop.plan, shop.plan.first_month, months=5, by_customer=True, logged=True)
     prices = shop.plan.declaration["costs"]["per_contact"]
     with shop.project.store.read() as connection:
         found = read_outcomes(connection, [window], prices)
-    assert found.groups.keys() == expected.groups.keys()
-    for key, moments in expected.groups.items():
-        mine = found.groups[key].select(moments.names)
-        assert mine.n == moments.n
-        np.testing.assert_allclose(mine.mean, moments.mean, rtol=CLOSE, atol=CLOSE)
-        spread = np.sqrt(np.diag(moments.scatter)) + CLOSE
-        scale = np.outer(spread, spread)
-        np.testing.assert_allclose(mine.scatter / scale, moments.scatter / scale, atol=CLOSE)
-        for pair, sums in moments.third.items():
-            y, x = (spread[moments.position(one)] for one in pair)
-            powers = np.array([y * y * y, y * y * x, y * x * x, x * x * x])
-            np.testing.assert_allclose(mine.third[pair] / powers, sums / powers, atol=CLOSE)
+    reference.assert_same_moments(found, expected)
 
 
 def test_rows_of_the_measurement(shop: Shop) -> None:
     calendar = Calendar.of(shop.plan, dt.date(2026, 7, 31))
     expected = {}
-    reference_outcomes = expected_outcomes(shop, calendar.begun)
+    outcomes = reference.reference_outcomes(shop, calendar.begun)
     for question in {(r.arm, r.against, r.segment) for r in shop.measured.rows}:
         asked = Question(*question)
-        for row in effect_rows(shop.plan, reference_outcomes, calendar, asked):
+        for row in effect_rows(shop.plan, outcomes, calendar, asked):
             expected[row.segment, row.arm, row.against, row.metric, row.month] = row
     seen = 0
     for row in shop.measured.rows:
