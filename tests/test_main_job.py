@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import hashlib
 import json
 import stat
@@ -13,10 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
+from shops import DECLARATION, done, open_shop, order_lines, run
 
 import loyalty_exp as lx
-from loyalty_exp.cli import main
 from loyalty_exp.demo import PLANTED, cumulative_row, run_demo
 
 FIELDS = """
@@ -25,62 +23,10 @@ effect_per_customer standard_error ci_lower ci_upper level p_value relative_effe
 relative_ci_lower relative_ci_upper total_effect total_ci_lower total_ci_upper closed notes
 """.split()  # noqa: SIM905  (read as one list)
 
-DECLARATION = """
-schema = 1
-[project]
-name = "Small shop"
-currency = "EUR"
-timezone = "Europe/Paris"
-margin_rate = 0.4
-[data.orders]
-source = "orders.csv"
-columns = { order_id = "number", customer_id = "client", ordered_at = "date", revenue = "net" }
-[segments.regular]
-where = "orders_12m >= 3"
-[campaign.spring]
-name = "Spring call"
-segments = ["regular"]
-lever = "relational"
-objective = "revenue"
-start = 2026-03-01
-end = 2026-04-30
-measure_until = 2026-06-30
-arms = { holdout = 30, call = 70 }
-[campaign.spring.costs]
-fixed = 100
-per_contact = { call = 2 }
-"""
-
-
-def write_orders(path: Path) -> pd.DataFrame:
-    """An export of a shop with 300 customers, 2025 to July 2026."""
-    rng = np.random.default_rng(11)
-    rows = []
-    for client in range(300):
-        for day in sorted(rng.choice(560, size=rng.poisson(9), replace=False)):
-            when = dt.date(2025, 1, 10) + dt.timedelta(days=int(day))
-            rows.append((f"n{len(rows)}", f"{client:05d}", when, round(rng.lognormal(4, 0.7), 2)))
-    frame = pd.DataFrame(rows, columns=["number", "client", "date", "net"])
-    frame.to_csv(path, index=False)
-    return frame
-
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    write_orders(tmp_path / "orders.csv")
-    path = tmp_path / "campaigns.toml"
-    path.write_text(DECLARATION)
-    return path
-
-
-def run(path: Path, *words: str) -> Result:
-    return CliRunner().invoke(main, ["--file", str(path), *words], catch_exceptions=False)
-
-
-def done(path: Path, *words: str) -> str:
-    result = run(path, *words)
-    assert result.exit_code == 0, result.output
-    return result.output
+    return open_shop(tmp_path)
 
 
 def test_the_whole_flow(shop: Path) -> None:
@@ -124,28 +70,24 @@ def test_python_gives_the_same_rows(shop: Path) -> None:
     )
 
 
-def test_means_are_the_sums_of_the_raw_file_by_pandas(shop: Path) -> None:
-    orders = write_orders(shop.parent / "orders.csv")
+def listed(shop: Path, name: str) -> list[str]:
+    """Customers of a list of the launch."""
+    path = shop.parent / "lists" / "spring" / "wave-0" / f"{name}.csv"
+    with path.open(encoding="utf-8") as file:
+        return [row["customer_id"] for row in csv.DictReader(file)]
+
+
+def test_the_raw_difference_is_that_of_the_files_sums_by_pandas(shop: Path) -> None:
+    orders = pd.DataFrame(order_lines(), columns=["number", "client", "date", "net"])
     result = lx.open(launched(shop)).measure("spring")
-    row = cumulative_row(result)
-    with (shop.parent / "lists" / "spring" / "wave-0" / "call.csv").open(encoding="utf-8") as file:
-        treated = {line["customer_id"] for line in csv.DictReader(file)}
-    dates = pd.to_datetime(orders["date"])
-    mine = orders[orders["client"].isin(treated)]
-    after = mine[(dates[mine.index] >= "2026-03-01") & (dates[mine.index] < "2026-07-01")]
-    before = orders[(dates >= "2025-03-01") & (dates < "2026-03-01")]
-    assert len(treated) == row.n_treated
-    raw = after["net"].sum() / row.n_treated
-    # the adjusted mean differs from the raw one by theta times the gap of the past
-    past = before.groupby("client")["net"].sum()
-    with (shop.parent / "lists" / "spring" / "wave-0" / "do-not-contact.csv").open() as file:
-        holdout = {line["customer_id"] for line in csv.DictReader(file)}
-    x1 = past.reindex(sorted(treated)).fillna(0).mean()
-    x = past.reindex(sorted(treated | holdout)).fillna(0).mean()
-    theirs = {a.arm: a for a in result.arms}["call"]
-    assert theirs.n_treated == len(treated)
-    assert abs(row.mean_treated - raw) <= abs(x1 - x) * 2 + 1e-9
-    assert row.mean_treated == pytest.approx(raw, abs=abs(x1 - x) * 2)
+    after = orders[(orders["date"] >= dt.date(2026, 3, 1)) & (orders["date"] < dt.date(2026, 7, 1))]
+    spent = after.groupby("client")["net"].sum()
+    treated, holdout = listed(shop, "call"), listed(shop, "do-not-contact")
+    expected = spent.reindex(treated).fillna(0).mean() - spent.reindex(holdout).fillna(0).mean()
+    (arm,) = result.arms
+    (raw,) = [line.effect.value for line in arm.sensitivity if line.name == "unadjusted"]
+    assert raw == pytest.approx(expected, rel=1e-9)
+    assert (arm.n_treated, arm.n_holdout) == (len(treated), len(holdout))
 
 
 def test_a_second_launch_changes_nothing_and_says_so(shop: Path) -> None:
@@ -170,11 +112,9 @@ def test_lists_are_private_and_together_the_roster(shop: Path) -> None:
     folder = shop.parent / "lists" / "spring" / "wave-0"
     names = {path.name for path in folder.iterdir()}
     assert names == {"call.csv", "do-not-contact.csv"}
-    seen: list[str] = []
     for path in folder.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        with path.open(encoding="utf-8") as file:
-            seen += [row["customer_id"] for row in csv.DictReader(file)]
+    seen = listed(shop, "call") + listed(shop, "do-not-contact")
     assert len(seen) == len(set(seen))
     plan = lx.open(shop).measure("spring").plan
     assert len(seen) == sum(stratum.units for stratum in plan.strata)
