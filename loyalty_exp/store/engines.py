@@ -42,13 +42,24 @@ class Capabilities:
     """How many columns a result may have."""
     keeps_store: bool = True
     """Has the transactions that a launch needs, and was run; statements alone can run on others."""
+    writer_lock: tuple[str, ...] = ()
+    """What a writing transaction begins with, so that writers take turns; () where a file lock
+    does it."""
 
 
 CAPABILITIES = {
     "duckdb": Capabilities(
         single_writer=True, reads_files=True, one_thread="SET threads = 1", in_process=True
     ),
-    "postgresql": Capabilities(single_writer=False, reads_files=False, most_columns=1600),
+    "postgresql": Capabilities(
+        single_writer=False,
+        reads_files=False,
+        most_columns=1600,
+        writer_lock=(
+            f"SET LOCAL lock_timeout = '{LOCK_PATIENCE_SECONDS:.0f}s'",
+            "SELECT pg_advisory_xact_lock(hashtext('loyalty_exp'))",
+        ),
+    ),
     "spark": Capabilities(single_writer=False, reads_files=True, keeps_store=False),
     "databricks": Capabilities(single_writer=False, reads_files=True, keeps_store=False),
     "snowflake": Capabilities(single_writer=False, reads_files=False, keeps_store=False),
@@ -123,6 +134,8 @@ class Store:
                 self._connect(read_only=False, repeatable=repeatable) as connection,
                 connection.begin(),
             ):
+                for statement in self.capabilities.writer_lock:
+                    connection.exec_driver_sql(statement)
                 _make_tables(connection)
                 yield connection
 
