@@ -225,8 +225,6 @@ def outcome_rows(
         redeemed = within[within["kind"] == "redeemed"].groupby("customer_id").size()
         price = drawn["arm"].map(prices["per_redemption"]).fillna(0.0)
         cost = redeemed.reindex(drawn.index).fillna(0.0) * price
-        if k == 0:
-            cost += drawn["arm"].map(prices["per_contact"]).fillna(0.0)
         found[f"net_{k}"] = found[f"margin_{k}"] - cost
     found["reached"] = drawn.index.isin(log["customer_id"]).astype(float)
     for metric in (*METRICS, "capped", "net"):
@@ -251,12 +249,14 @@ def reference_outcomes(shop: Shop, months: int) -> Outcomes:
         (0, str(arm), str(segment)): moments_of(rows.loc[part.index])
         for (arm, segment), part in drawn.groupby(["arm", "segment"])
     }
-    return Outcomes(groups, months, logged=True)
+    prices = shop.plan.declaration["costs"]["per_contact"]
+    return Outcomes(groups, months, True, {(0, arm): (0, cost) for arm, cost in prices.items()})
 
 
 def assert_same_moments(found: Outcomes, expected: Outcomes) -> None:
     """Counts equal, means and moments to 1e-9 of their size."""
     assert found.groups.keys() == expected.groups.keys()
+    assert found.contacts == expected.contacts
     for key, moments in expected.groups.items():
         mine = found.groups[key].select(moments.names)
         assert mine.n == moments.n

@@ -26,7 +26,6 @@ from loyalty_exp.measure.effects import (
 )
 from loyalty_exp.measure.results import Economics, Estimate, MoneyMonth
 from loyalty_exp.stats.ancova import (
-    Comparison,
     IntervalMethod,
     JointEffects,
     critical_values,
@@ -39,7 +38,7 @@ from loyalty_exp.stats.ancova import (
 from loyalty_exp.stats.ratios import Ratio, cost_per_incremental_order, iroi
 from loyalty_exp.store.outcomes import Outcomes, covariate_of
 
-__all__ = ["SHARED", "economics"]
+__all__ = ["SHARED", "economics", "money_months"]
 
 Floats = NDArray[np.float64]
 
@@ -89,12 +88,21 @@ class _Costs:
         return self.certain(k) + float(self.redemption[k])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ledger:
+    """The joint effects of an arm on all cumulative figures of money, and what it cost."""
+
+    effects: JointEffects
+    costs: _Costs
+
+
 def economics(
     plan: FrozenPlan,
     outcomes: Outcomes,
     calendar: Calendar,
     arm: str,
     costs_paid: Mapping[str, float] | None = None,
+    alphas: Sequence[float] | None = None,
 ) -> Economics:
     """What an arm cost and earned against the holdout, up to the last closed month.
 
@@ -104,7 +112,7 @@ def economics(
     The fixed cost counts from the start. What was paid for all arms is shared between the treated
     arms in proportion to their units: a convention, since no data can say who caused it. Contacts
     cost the declared price for each unit assigned, reached or not. Redemptions (and contacts whose
-    cost the log gives) are the difference between the effects on margin and on margin after
+    cost only the log gives) are the difference between the effects on margin and on margin after
     redemptions: incremental, and adjusted for the past like these. With waves of unequal shares
     both are weighted like the effects.
 
@@ -116,41 +124,65 @@ def economics(
         costs_paid: money really paid by arm, `SHARED` for all arms together, without contacts and
             redemptions that are counted by unit; it takes the place of the declared fixed cost.
             None where no payment was loaded.
+        alphas: two-sided error over all looks that each month begun is read at; the plan's if None.
     """
-    question = Question(arm, plan.holdout)
     months = calendar.begun
-    price = float((_declared(plan).get("per_contact") or {}).get(arm, 0.0))
+    alphas = [plan.alpha] * months if alphas is None else alphas
     fixed, fixed_notes = _fixed_cost(plan, outcomes, arm, costs_paid)
-    comparisons = outcomes.comparisons(arm, plan.holdout)
-    if not comparisons:
+    ledger = _ledger(plan, outcomes, calendar, arm, fixed)
+    if ledger is None:
         units = plan.units_of(arm)
         return _nothing((fixed, 0.0, 0.0), units, (*fixed_notes, NOBODY if months else NOT_BEGUN))
-    contacted = [_contacted(comparison, months) for comparison in comparisons]
-    names = [name for metric in METRICS for name in names_of(metric, months, cumulative=True)]
-    effects = joint_effects(
-        [_before_contacts(*pair, price) for pair in zip(comparisons, contacted, strict=True)],
-        names,
-        [covariate_of(name) for name in names],
-    )
-    sizes = np.array([c.treated.n + c.control.n for c in comparisons])
-    contact = price * np.average(contacted, axis=0, weights=sizes)
-    paths = {metric: _path(plan, effects, question, metric, months) for metric in METRICS}
-    costs = _costs(effects, fixed, contact)
-    series = _months(calendar, paths, costs, effects.n_treated)
+    paths = {metric: _path(plan, ledger, arm, metric, alphas) for metric in METRICS}
+    series = _months(calendar, paths, ledger)
     notes = (*fixed_notes, *_cost_notes(plan, outcomes, arm))
     if not calendar.closed:
+        costs = ledger.costs
         spent = (fixed, float(costs.contact[-1]), float(costs.redemption[-1]))
-        return _nothing(spent, effects.n_treated, (*notes, NOT_CLOSED), series)
-    return _at_last(effects, paths, costs, series, calendar.closed - 1, notes)
+        return _nothing(spent, ledger.effects.n_treated, (*notes, NOT_CLOSED), series)
+    found = _at_last(ledger, paths, series, calendar.closed - 1, notes)
+    return replace(found, level=1 - alphas[calendar.closed - 1])
+
+
+def money_months(
+    plan: FrozenPlan,
+    outcomes: Outcomes,
+    calendar: Calendar,
+    arm: str,
+    costs_paid: Mapping[str, float] | None,
+    alpha: float,
+) -> tuple[MoneyMonth, ...]:
+    """The months of `economics` at another two-sided error; empty where the arm has nobody."""
+    fixed, _ = _fixed_cost(plan, outcomes, arm, costs_paid)
+    ledger = _ledger(plan, outcomes, calendar, arm, fixed)
+    if ledger is None:
+        return ()
+    alphas = [alpha] * calendar.begun
+    paths = {metric: _path(plan, ledger, arm, metric, alphas) for metric in ("margin", "net")}
+    return _months(calendar, paths, ledger)
+
+
+def _ledger(
+    plan: FrozenPlan, outcomes: Outcomes, calendar: Calendar, arm: str, fixed: float
+) -> _Ledger | None:
+    comparisons = outcomes.comparisons(arm, plan.holdout)
+    if not comparisons:
+        return None
+    names = [
+        name for metric in METRICS for name in names_of(metric, calendar.begun, cumulative=True)
+    ]
+    effects = joint_effects(comparisons, names, [covariate_of(name) for name in names])
+    ours, theirs = outcomes.contact_costs(arm, plan.holdout)
+    return _Ledger(effects, _costs(effects, fixed, (ours - theirs)[: calendar.begun]))
 
 
 def _path(
-    plan: FrozenPlan, effects: JointEffects, question: Question, metric: str, months: int
+    plan: FrozenPlan, ledger: _Ledger, arm: str, metric: str, alphas: Sequence[float]
 ) -> _Path:
-    names = names_of(metric, months, cumulative=True)
-    chosen = effects.select(names)
-    method = method_of(plan, question, metric)
-    boundary = look_boundaries(plan, chosen)
+    names = names_of(metric, len(alphas), cumulative=True)
+    chosen = ledger.effects.select(names)
+    method = method_of(plan, Question(arm, plan.holdout), metric)
+    boundary = look_boundaries(plan, chosen, alphas=alphas)
     lower, upper = interval(chosen, method, critical=boundary)
     return _Path(names, method, boundary, chosen.estimate, lower, upper)
 
@@ -170,30 +202,6 @@ def _fixed_cost(
     if shared and len(units) > 1:
         return fixed, ("the fixed cost is shared between the arms by their number of customers",)
     return fixed, ()
-
-
-def _contacted(comparison: Comparison, months: int) -> Floats:
-    """1 from the month on in which a wave started, else 0, (months,).
-
-    Contacts are booked in the wave's start month: from then on net is not margin any more.
-    """
-    margin, net = (
-        np.array([comparison.treated.mean_of(name) for name in names])
-        for names in (names_of(metric, months, cumulative=True) for metric in ("margin", "net"))
-    )
-    return np.asarray(margin != net, dtype=np.float64)
-
-
-def _before_contacts(comparison: Comparison, contacted: Floats, price: float) -> Comparison:
-    """The comparison with the contacts not yet taken off the treated arm's net result.
-
-    A certain cost is no outcome: adjusted for the past like one, it would not be itself any more.
-    """
-    treated = comparison.treated
-    mean = treated.mean.copy()
-    for k, share in enumerate(contacted):
-        mean[treated.position(f"net_c{k}")] += price * share
-    return Comparison(replace(treated, mean=mean), comparison.control)
 
 
 def _costs(effects: JointEffects, fixed: float, contact: Floats) -> _Costs:
@@ -224,8 +232,9 @@ def _cost_notes(plan: FrozenPlan, outcomes: Outcomes, arm: str) -> tuple[str, ..
 
 
 def _months(
-    calendar: Calendar, paths: Mapping[str, _Path], costs: _Costs, units: int
+    calendar: Calendar, paths: Mapping[str, _Path], ledger: _Ledger
 ) -> tuple[MoneyMonth, ...]:
+    costs, units = ledger.costs, ledger.effects.n_treated
     return tuple(
         MoneyMonth(
             month=calendar.labels[k],
@@ -239,15 +248,16 @@ def _months(
 
 
 def _at_last(
-    effects: JointEffects,
+    ledger: _Ledger,
     paths: Mapping[str, _Path],
-    costs: _Costs,
     series: tuple[MoneyMonth, ...],
     last: int,
     notes: tuple[str, ...],
 ) -> Economics:
     """The economics at the last closed month."""
+    effects, costs = ledger.effects, ledger.costs
     n = effects.n_treated
+    withheld = effects.n_control * float(costs.contact[last]) / n
     per_unit = costs.certain(last) / n
     net = effects.select([paths["net"].names[last]])
     paid = finite(one_sided_probability(net, paths["net"].method, per_unit)[0])
@@ -271,7 +281,7 @@ def _at_last(
         payback_month=_payback(closed, [month.net.value for month in closed]),
         payback_month_lower=_payback(closed, [month.net.lower for month in closed]),
         cost_per_incremental_order=_ratio(an_order),
-        holdout_opportunity_cost=paths["margin"].total(last, effects.n_control),
+        holdout_opportunity_cost=paths["net"].total(last, effects.n_control, withheld),
         months=series,
         notes=tuple(dict.fromkeys([*notes, *map(str, said)])),
     )

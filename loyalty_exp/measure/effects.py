@@ -20,6 +20,7 @@ from loyalty_exp.stats.ancova import (
     interval,
     interval_notes,
     joint_effects,
+    less_certain,
     method_covariance,
     p_values,
     relative_effects,
@@ -88,19 +89,55 @@ def method_of(plan: FrozenPlan, question: Question, metric: str) -> IntervalMeth
 
 
 def solve(outcomes: Outcomes, question: Question, variables: Sequence[str]) -> JointEffects | None:
-    """Joint effects on some variables; None when one of the arms has nobody there."""
-    comparisons = outcomes.comparisons(
-        question.arm, question.against, question.segment, question.wave
-    )
+    """Joint effects on some variables; None when one of the arms has nobody there.
+
+    The net result is estimated before contacts, whose certain cost is then taken off.
+    """
+    asked = (question.arm, question.against, question.segment, question.wave)
+    comparisons = outcomes.comparisons(*asked)
     if not comparisons:
         return None
-    return joint_effects(comparisons, variables, [covariate_of(name) for name in variables])
+    effects = joint_effects(comparisons, variables, [covariate_of(name) for name in variables])
+    costs = [
+        np.array([_certain(name, path) for name in variables])
+        for path in outcomes.contact_costs(*asked)
+    ]
+    return less_certain(effects, *costs)
 
 
-def look_boundaries(plan: FrozenPlan, looks: JointEffects, points: int | None = None) -> Floats:
-    """Boundary of each look taken, in standard errors, from the correlation of the looks."""
+def _certain(variable: str, path: Floats) -> float:
+    """What a net result bears of a cumulative certain cost, (months,); 0 for other variables."""
+    metric, suffix = variable.rsplit("_", 1)
+    if metric != "net":
+        return 0.0
+    if suffix.startswith("c"):
+        return float(path[int(suffix[1:])])
+    return float(np.diff(path, prepend=0.0)[int(suffix)])
+
+
+def look_boundaries(
+    plan: FrozenPlan,
+    looks: JointEffects,
+    points: int | None = None,
+    alphas: Sequence[float] | None = None,
+) -> Floats:
+    """Boundary of each look taken, in standard errors, from the correlation of the looks.
+
+    Args:
+        plan: the frozen plan.
+        looks: effects on the cumulative outcomes, a look each, in order.
+        points: integration points, as in `stats.looks.rays`.
+        alphas: two-sided error over all planned looks that each look is read at, where several
+            arms share the plan's; the plan's own if None.
+    """
+    spending, count = spending_function(plan.spending), len(looks.outcomes)
+    levels = np.full(count, plan.alpha) if alphas is None else np.array(alphas[:count])
     correlation = look_correlation(looks)
-    return boundaries(correlation, spending_function(plan.spending), plan.alpha, plan.looks, points)
+    found = np.full(count, np.nan)
+    for alpha in np.unique(levels):
+        boundary = boundaries(correlation, spending, float(alpha), plan.looks, points)
+        found[levels == alpha] = boundary[levels == alpha]
+    return found
 
 
 def effect_rows(
@@ -207,25 +244,33 @@ def ratio_rows(
 
 
 def estimate_looks(
-    plan: FrozenPlan, outcomes: Outcomes, calendar: Calendar, question: Question, metric: str
+    plan: FrozenPlan,
+    outcomes: Outcomes,
+    calendar: Calendar,
+    question: Question,
+    metric: str,
+    alphas: Sequence[float] | None = None,
 ) -> tuple[Look, ...]:
-    """Every look taken at the cumulative effect of a metric, with its boundary and interval."""
+    """Every look taken at the cumulative effect of a metric, with its boundary and interval.
+
+    z is on the scale of the boundary whatever the method, so that it lies beyond exactly where
+    the interval leaves 0 out. `alphas` as in `look_boundaries`.
+    """
     if not calendar.closed:
         return ()
     effects = solve(outcomes, question, names_of(metric, calendar.closed, cumulative=True))
     if effects is None:
         return ()
     method = method_of(plan, question, metric)
-    boundary = look_boundaries(plan, effects)
+    boundary = look_boundaries(plan, effects, alphas=alphas)
     lower, upper = interval(effects, method, critical=boundary)
-    treated, control = method_covariance(effects, method)
-    error = np.sqrt(np.diag(treated) + np.diag(control))
+    z = np.sign(effects.estimate) * stats.norm.isf(p_values(effects, method) / 2)
     return tuple(
         Look(
             month=calendar.labels[k],
             number=k + 1,
             effect=Estimate(finite(effects.estimate[k]), finite(lower[k]), finite(upper[k])),
-            z=finite(effects.estimate[k] / error[k]),
+            z=finite(z[k]),
             boundary=finite(boundary[k]),
             significant=bool(lower[k] > 0 or upper[k] < 0),
         )

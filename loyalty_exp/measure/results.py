@@ -93,7 +93,8 @@ class EffectRow:
 class Look:
     """One reading of the cumulative primary effect at a closed month, as it was then.
 
-    `effect` per unit with the sequential interval; `z` and `boundary` in standard errors.
+    `effect` per unit with the sequential interval; `z` and `boundary` are normal quantiles of the
+    frozen method: the interval leaves 0 out exactly where z lies beyond the boundary.
     """
 
     month: str
@@ -117,7 +118,13 @@ class MoneyMonth:
 
 @dataclass(frozen=True, slots=True)
 class Economics:
-    """What an arm cost and earned up to the last closed month, totals in currency."""
+    """What an arm cost and earned up to the last closed month, totals in currency.
+
+    `probability_paid` is the one-sided confidence that the net result is above 0, read alone: not
+    for repeated looks, and no probability that anything is so. `break_even_per_unit` is the extra
+    margin a treated unit must bring to cover the cost. `holdout_opportunity_cost` is what the
+    holdout would have brought in after contacts and redemptions, had it been treated too.
+    """
 
     incremental_revenue: Estimate
     incremental_margin: Estimate
@@ -134,6 +141,8 @@ class Economics:
     holdout_opportunity_cost: Estimate
     months: tuple[MoneyMonth, ...]
     notes: tuple[str, ...] = ()
+    level: float = 0.95
+    """Confidence of the intervals over all planned looks; higher where arms share the risk."""
 
     @property
     def cost(self) -> float:

@@ -5,7 +5,7 @@ It works on moments only: no customer row, no knowledge of looks, months or mone
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +42,7 @@ __all__ = [
     "interval",
     "interval_notes",
     "joint_effects",
+    "less_certain",
     "linear_combination",
     "method_covariance",
     "one_sided_probability",
@@ -218,6 +219,27 @@ def joint_effects(
         raw_variance=sums["raw_var_t"] + sums["raw_var_c"],
         theta=sums["theta"],
         notes=notes,
+    )
+
+
+def less_certain(effects: JointEffects, treated: Floats, control: Floats) -> JointEffects:
+    """The effects after certain amounts per customer were taken off both arms.
+
+    Args:
+        effects: The effects, estimated without these amounts: a certain amount is not adjusted.
+        treated: What every treated customer cost for sure, (q,), in the outcomes' unit.
+        control: The same for the holdout.
+
+    Returns:
+        Means and estimates less these amounts; variances, skewness and slopes as they were.
+    """
+    return replace(
+        effects,
+        estimate=effects.estimate - treated + control,
+        mean_treated=effects.mean_treated - treated,
+        mean_control=effects.mean_control - control,
+        raw_mean_treated=effects.raw_mean_treated - treated,
+        raw_mean_control=effects.raw_mean_control - control,
     )
 
 

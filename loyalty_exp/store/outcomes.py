@@ -6,7 +6,7 @@ Every variable that later stages use is made here, once: months, cumulative sums
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 from typing import Any
@@ -21,10 +21,13 @@ from loyalty_exp.stats.moments import Moments
 from loyalty_exp.store.queries.moments import METRICS, Window, third_variables
 from loyalty_exp.store.sums import GroupSums, read_sums
 
-__all__ = ["ALL", "Outcomes", "covariate_of", "read_outcomes", "window_of"]
+__all__ = ["ALL", "Outcomes", "covariate_of", "pooled_waves", "read_outcomes", "window_of"]
 
 ALL = "all"
 """The whole audience, or all waves together."""
+
+FEWEST = 20
+"""Units of each arm from which a wave stands for itself; smaller ones are pooled."""
 
 Floats = NDArray[np.float64]
 Group = tuple[int, str, str]
@@ -37,13 +40,16 @@ class Outcomes:
 
     Variables: 'metric_k' a month's figure, 'metric_ck' the sum of months 0 to k, 'metric_x' the
     pre-period figure; metrics are revenue, margin, orders, active, net and, where there is a cap,
-    capped; 'reached' where contacts were logged.
+    capped; 'reached' where contacts were logged. Contacts at a declared price are in none of them:
+    a certain cost is no outcome.
     """
 
     groups: Mapping[Group, Moments]
     months: int
     logged: bool
     """Whether contacts were logged."""
+    contacts: Mapping[tuple[int, str], tuple[int, float]] = field(default_factory=dict)
+    """(campaign month, cost a unit) of contacting each unit once, by wave and arm."""
 
     @property
     def waves(self) -> tuple[int, ...]:
@@ -66,12 +72,63 @@ class Outcomes:
     def comparisons(
         self, arm: str, against: str, segment: str = ALL, wave: int | None = None
     ) -> list[Comparison]:
-        """One comparison a wave; none where one of the arms has no unit at all."""
+        """One comparison a wave, tiny waves pooled; none where an arm has no unit at all."""
         treated = self.arm(arm, segment, wave)
         control = self.arm(against, segment, wave)
         return [
-            Comparison(treated[number], control[number]) for number in treated if number in control
+            Comparison(_together(treated, pool), _together(control, pool))
+            for pool in pooled_waves(treated, control)
         ]
+
+    def contact_costs(
+        self, arm: str, against: str, segment: str = ALL, wave: int | None = None
+    ) -> tuple[Floats, Floats]:
+        """Certain cost of contacts per unit of each arm up to each month, (months,) both.
+
+        Waves are weighted as in the effects, so that it can be taken off them.
+        """
+        sides = self.arm(arm, segment, wave), self.arm(against, segment, wave)
+        pools = pooled_waves(*sides)
+        sizes = [sum(_size(side, pool) for side in sides) for pool in pools]
+        found = []
+        for name, side in zip((arm, against), sides, strict=True):
+            path = np.zeros(self.months)
+            for pool, size in zip(pools, sizes, strict=True):
+                for number in pool:
+                    month, cost = self.contacts.get((number, name), (self.months, 0.0))
+                    share = _size(side, [number]) / _size(side, pool) * size / sum(sizes)
+                    path[month:] += cost * share
+            found.append(path)
+        return found[0], found[1]
+
+
+def pooled_waves(treated: Mapping[int, Moments], control: Mapping[int, Moments]) -> list[list[int]]:
+    """Waves in order, each with those after it until both arms have 20 units.
+
+    None where an arm is empty. What is left at the end joins the ones before it. Every wave of a campaign has the same declared
+    shares (a changed declaration is refused), so that pooling them compares like with like.
+    """
+    pools: list[list[int]] = []
+    rest: list[int] = []
+    for wave in sorted({*treated, *control}):
+        rest.append(wave)
+        if min(_size(treated, rest), _size(control, rest)) >= FEWEST:
+            pools.append(rest)
+            rest = []
+    if rest and pools:
+        pools[-1] += rest
+    elif min(_size(treated, rest), _size(control, rest)) > 0:
+        pools.append(rest)
+    return pools
+
+
+def _size(arm: Mapping[int, Moments], waves: Sequence[int]) -> int:
+    """Units of an arm in some waves."""
+    return sum(arm[wave].n for wave in waves if wave in arm)
+
+
+def _together(arm: Mapping[int, Moments], waves: Sequence[int]) -> Moments:
+    return reduce(add, [arm[wave] for wave in waves if wave in arm])
 
 
 def covariate_of(outcome: str) -> str:
@@ -99,7 +156,6 @@ def window_of(
     """
     cap = plan.caps.get(plan.metric)
     costs: Mapping[str, Any] = plan.declaration.get("costs") or {}
-    redemption = {} if costs.get("vouchers_in_orders") else costs.get("per_redemption") or {}
     return Window(
         campaign=plan.campaign,
         wave=plan.wave,
@@ -109,7 +165,9 @@ def window_of(
         covariate_months=plan.covariate_months,
         by_customer=by_customer,
         cap=None if cap is None else (plan.metric, cap),
-        redemption_cost=tuple(redemption.items()),
+        redemption_cost=tuple((costs.get("per_redemption") or {}).items()),
+        priced_contacts=tuple(costs.get("per_contact") or {}),
+        vouchers_in_orders=bool(costs.get("vouchers_in_orders")),
         with_exposures=logged,
     )
 
@@ -127,16 +185,18 @@ def read_outcomes(
         contact_cost: cost of contacting a unit once, by arm; booked in the wave's first month.
     """
     groups: dict[Group, Moments] = {}
+    contacts: dict[tuple[int, str], tuple[int, float]] = {}
     logged = windows[0].with_exposures
     third = [(metric, covariate_of(f"{metric}_0")) for metric in METRICS]
     if logged:
         third.append(("net", "margin_x"))
     for window in windows:
+        booked = window.start_month - window.first_month
+        contacts |= {(window.wave, arm): (booked, cost) for arm, cost in contact_cost.items()}
         for group in read_sums(connection, window, third):
-            cost = contact_cost.get(group.arm, 0.0)
             key = (window.wave, group.arm, group.segment)
-            groups[key] = _with_contact_cost(_moments(group, window, third), cost, window)
-    return Outcomes(groups, windows[0].months, logged)
+            groups[key] = _moments(group, window, third)
+    return Outcomes(groups, windows[0].months, logged, contacts)
 
 
 def _moments(group: GroupSums, window: Window, third: Sequence[tuple[str, str]]) -> Moments:
@@ -175,15 +235,3 @@ def _expansion(window: Window) -> tuple[list[str], Floats]:
             weights[f"net_{k}"] = weights[f"margin_{k}"]
             weights[f"net_c{k}"] = weights[f"margin_c{k}"]
     return list(weights), np.array(list(weights.values()))
-
-
-def _with_contact_cost(moments: Moments, cost: float, window: Window) -> Moments:
-    """The cost of contacting each unit once taken off the net result from the start month on."""
-    booked = window.start_month - window.first_month
-    if booked >= window.months:  # the wave starts after the months at hand
-        return moments
-    mean = moments.mean.copy()
-    mean[moments.position(f"net_{booked}")] -= cost
-    for k in range(booked, window.months):
-        mean[moments.position(f"net_c{k}")] -= cost
-    return replace(moments, mean=mean)

@@ -27,6 +27,7 @@ class Company:
     segment: np.ndarray
     months: int
     wave: int = 0
+    contacts: tuple[int, float] = (0, 0.0)
     names: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,19 +87,23 @@ def make_company(
             f"margin_{k}": MARGIN_RATE * revenue,
             f"orders_{k}": orders.astype(float),
             f"active_{k}": np.minimum(orders, length).astype(float),
-            f"net_{k}": MARGIN_RATE * revenue
-            - redemption * used
-            - contact * treated * (k == first),
+            f"net_{k}": MARGIN_RATE * revenue - redemption * used,
             f"capped_{k}": np.minimum(revenue, 60.0 * length),
         }
     values["reached"] = (treated & (rng.random(n) < 0.8)).astype(float)
     segment = np.array(segments)[np.arange(n) % len(segments)]
-    return Company(values, arm, segment, months, wave)
+    return Company(values, arm, segment, months, wave, (first, contact))
 
 
 def make_outcomes(*companies: Company, logged: bool = True) -> Outcomes:
     groups = {key: value for company in companies for key, value in company.groups().items()}
-    return Outcomes(groups, companies[0].months, logged)
+    contacts = {
+        (company.wave, str(arm)): company.contacts
+        for company in companies
+        for arm in np.unique(company.arm)
+        if arm != "holdout"
+    }
+    return Outcomes(groups, companies[0].months, logged, contacts)
 
 
 def make_plan(counts: Mapping[str, int], **changes: Any) -> FrozenPlan:

@@ -35,14 +35,12 @@ def rows_of(company: Any, name: str, covariate: str = "margin_x") -> tuple[np.nd
     return tuple(company.of(v, arm) for v in (name, covariate) for arm in ("offer", "holdout"))
 
 
-def boundary_of(
-    company: Any, metric: str, k: int, contact: float = 0.0, covariate: str = "margin_x"
-) -> float:
+def boundary_of(company: Any, metric: str, k: int, covariate: str = "margin_x") -> float:
     """Boundary of look k from the residuals' correlation, taken from the rows."""
     residuals: list[tuple[np.ndarray, np.ndarray]] = []
     for look in range(k + 1):
         y1, *rest = rows_of(company, f"{metric}_c{look}", covariate)
-        residuals.append(cuped(y1 + contact, *rest)[4:])
+        residuals.append(cuped(y1, *rest)[4:])
     sigma = sum(np.cov([pair[a] for pair in residuals]) / len(residuals[0][a]) for a in (0, 1))
     spread = np.sqrt(np.diag(sigma))
     return boundaries(sigma / np.outer(spread, spread), obrien_fleming, 0.05, 6)[-1]
@@ -69,9 +67,9 @@ def case_fixture(company: Make, outcomes_of: Make, plan_of: Make, calendar_of: M
 def test_net_result_is_one_outcome_at_its_own_boundary(case: Any) -> None:
     made, _, _, money = case
     y1, *rest = rows_of(made, "net_c2")
-    tau, variance, df, *_ = cuped(y1 + 1.5, *rest)
+    tau, variance, df, *_ = cuped(y1, *rest)
     tau -= 1.5
-    boundary = boundary_of(made, "net", 2, contact=1.5)
+    boundary = boundary_of(made, "net", 2)
     reach = stats.t.isf(stats.norm.sf(boundary), df) * np.sqrt(variance)
     expected = [450 * tau - 90, 450 * (tau - reach) - 90, 450 * (tau + reach) - 90]
     assert between(money.net) == pytest.approx(expected, rel=1e-9)
@@ -89,16 +87,18 @@ def test_margin_minus_cost_is_the_net_result_every_month(case: Any) -> None:
     assert money.cost == pytest.approx(money.months[2].cost)
     assert money.contact_cost == pytest.approx(450 * 1.5)
     y1, *rest = rows_of(made, "net_c2")
-    spent = 450 * (cuped(*rows_of(made, "margin_c2"))[0] - cuped(y1 + 1.5, *rest)[0])
+    spent = 450 * (cuped(*rows_of(made, "margin_c2"))[0] - cuped(y1, *rest)[0])
     assert money.redemption_cost == pytest.approx(spent, rel=1e-9)
-    logged = (made.of("margin_c2", "offer") - made.of("net_c2", "offer") - 1.5).sum()
+    logged = (made.of("margin_c2", "offer") - made.of("net_c2", "offer")).sum()
     assert money.redemption_cost == pytest.approx(logged, rel=0.05), "near what was really paid"
 
 
 def test_revenue_and_holdout_price(case: Any) -> None:
     made, _, _, money = case
+    tau = cuped(*rows_of(made, "net_c2"))[0]
+    kept = 150 * (tau - 1.5)
+    assert money.holdout_opportunity_cost.value == pytest.approx(kept, rel=1e-9)
     tau = cuped(*rows_of(made, "margin_c2"))[0]
-    assert money.holdout_opportunity_cost.value == pytest.approx(150 * tau, rel=1e-9)
     assert money.incremental_margin.value == pytest.approx(450 * tau, rel=1e-9)
     revenue = cuped(*rows_of(made, "revenue_c2", "revenue_x"))[0]
     assert money.incremental_revenue.value == pytest.approx(450 * revenue, rel=1e-9)
@@ -108,16 +108,15 @@ def test_revenue_and_holdout_price(case: Any) -> None:
 def test_return_on_cost_is_where_its_test_rejects(case: Any) -> None:
     """Each limit b of iROI + 1 solves |margin - b cost| = c standard errors, from the rows."""
     made, _, _, money = case
-    boundary = boundary_of(made, "net", 2, contact=1.5)
+    boundary = boundary_of(made, "net", 2)
     y1, *rest = rows_of(made, "net_c2")
-    _, _, df, *_ = cuped(y1 + 1.5, *rest)
+    _, _, df, *_ = cuped(y1, *rest)
     c = stats.t.isf(stats.norm.sf(boundary), df)
 
     def distance(b: float, sign: float) -> float:
         cost = {
             arm: made.of("margin_c2", arm) - made.of("net_c2", arm) for arm in ("offer", "holdout")
         }
-        cost["offer"] -= 1.5
         y = [made.of("margin_c2", arm) - b * cost[arm] for arm in ("offer", "holdout")]
         tau, variance, *_ = cuped(*y, made.of("margin_x", "offer"), made.of("margin_x", "holdout"))
         return tau - b * (1.5 + 90 / 450) - sign * c * np.sqrt(variance)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -131,8 +132,87 @@ def test_looks_use_the_boundary_of_their_own_correlation() -> None:
     )
     assert [look.boundary for look in looks] == pytest.approx(list(expected), rel=1e-6)
     assert [look.number for look in looks] == [1, 2, 3]
-    for look, error in zip(looks, spread, strict=True):
-        assert look.z == pytest.approx(look.effect.value / error, rel=1e-9)
+    for k, (look, error) in enumerate(zip(looks, spread, strict=True)):
+        df = cuped(UNITS, "a", "holdout", f"revenue_c{k}")[2]
+        tail = stats.t.cdf(look.effect.value / error, df)
+        assert look.z == pytest.approx(stats.norm.ppf(tail), rel=1e-9), "by equal tail area"
+
+
+@pytest.mark.parametrize("method", ["w1", "w2"])
+def test_z_lies_beyond_the_boundary_where_the_interval_leaves_0_out(method: str) -> None:
+    seen = set()
+    for lift in np.linspace(-40, 40, 81):
+        units = UNITS.copy()
+        for k in range(MONTHS):
+            units.loc[units["arm"] == "a", f"revenue_c{k}"] += lift
+        outcomes = outcomes_of(units)
+        plan = plan_of(methods=dict.fromkeys(plan_of().methods, method))
+        looks = estimate_looks(plan, outcomes, CALENDAR, Question("a", "holdout"), "revenue")
+        for look in looks:
+            assert look.significant == (abs(look.z) > look.boundary)
+            seen.add(look.significant)
+    assert seen == {True, False}
+
+
+def with_waves(sizes: list[dict[str, int]]) -> pd.DataFrame:
+    """Units in waves of these sizes by arm, taken in turn."""
+    left = {arm: UNITS[UNITS["arm"] == arm] for arm in ("a", "holdout")}
+    parts = []
+    for wave, counts in enumerate(sizes):
+        for arm, count in counts.items():
+            parts.append(left[arm].iloc[:count].assign(wave=wave))
+            left[arm] = left[arm].iloc[count:]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_tiny_waves_are_pooled_until_they_can_stand() -> None:
+    """Waves 0 and 1 make a comparison, 2 another, which 3 joins: nobody left out, nothing NaN."""
+    sizes = [(38, 1), (60, 25), (50, 30), (9, 0)]
+    units = with_waves([{"a": a, "holdout": h} for a, h in sizes])
+    row = find(
+        effect_rows(plan_of(), outcomes_of(units, 4), CALENDAR, Question("a", "holdout")),
+        "revenue",
+        "cumulative",
+    )
+    assert (row.n_treated, row.n_holdout) == (157, 56)
+    pools = [units[units["wave"] <= 1], units[units["wave"] > 1]]
+    weights = np.array([len(pool) for pool in pools]) / len(units)
+    found = [cuped(pool, "a", "holdout", "revenue_c2") for pool in pools]
+    effect = sum(w * f[0] for w, f in zip(weights, found, strict=True))
+    assert row.effect_per_customer == pytest.approx(effect, rel=1e-9)
+    few = with_waves([{"a": 12, "holdout": 1}, {"a": 5, "holdout": 3}])
+    row = find(
+        effect_rows(plan_of(), outcomes_of(few, 2), CALENDAR, Question("a", "holdout")),
+        "revenue",
+        "cumulative",
+    )
+    expected = cuped(few, "a", "holdout", "revenue_c2")
+    assert row.effect_per_customer == pytest.approx(expected[0], rel=1e-9)
+    assert row.standard_error == pytest.approx(expected[1], rel=1e-9)
+
+
+def test_contacts_come_off_the_net_result_to_the_cent() -> None:
+    """A certain cost is subtracted after the estimate, in the month it is booked, in every pair."""
+    waves = UNITS.assign(wave=np.arange(len(UNITS)) % 3 // 2)
+    free = outcomes_of(waves, 2)
+    paid = replace(free, contacts={(0, "a"): (0, 3.0), (1, "a"): (2, 3.0), (0, "b"): (0, 1.0)})
+    for question in (Question("a", "holdout"), Question("a", "b"), Question("a", "b", "s1", 0)):
+        before, after = (
+            {(r.metric, r.month): r for r in effect_rows(plan_of(), outcomes, CALENDAR, question)}
+            for outcomes in (free, paid)
+        )
+        both = waves[waves["arm"].isin([question.arm, question.against])]
+        share = (both["wave"] == 0).mean() if question.wave is None else 1.0
+        theirs = 1.0 if question.against == "b" else 0.0
+        first, second = share * (3 - theirs), (1 - share) * 3.0
+        expected = {"2026-03": first, "2026-05": second, "cumulative": first + second}
+        for (metric, month), row in after.items():
+            cost = before[metric, month].effect_per_customer - row.effect_per_customer
+            right = expected.get(month, 0.0) if metric == "net" else 0.0
+            assert cost == pytest.approx(right, abs=1e-12)
+            assert row.standard_error == before[metric, month].standard_error
+            shift = before[metric, month].ci_lower - row.ci_lower
+            assert shift == pytest.approx(right, abs=1e-11)
 
 
 def test_a_past_boundary_does_not_move_when_a_month_closes() -> None:

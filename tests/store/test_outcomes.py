@@ -201,26 +201,48 @@ def test_capped_months_are_cut_at_the_cap(filled: Any) -> None:
             assert mean == pytest.approx(rows[f"revenue_{k}"].clip(upper=90.0).mean(), rel=1e-9)
 
 
-def test_net_is_margin_minus_costs_logged_declared_and_of_contact(filled: Any) -> None:
+COUNTED = {
+    "by the log": ({}, lambda _, cost: np.nan_to_num(cost)),
+    "a declared price where the log has none": (
+        {"redemption_cost": (("a", 20.0), ("b", 20.0))},
+        lambda kind, cost: np.where(np.isnan(cost), 20.0 * (kind == "redeemed"), cost),
+    ),
+    "contacts by their declared price only": (
+        {"priced_contacts": ("a",)},
+        lambda kind, cost: np.nan_to_num(cost) * (kind == "redeemed"),
+    ),
+    "the price of another arm's contacts changes nothing": (
+        {"priced_contacts": ("b",)},
+        lambda _, cost: np.nan_to_num(cost),
+    ),
+    "vouchers that the orders are net of": (
+        {"vouchers_in_orders": True},
+        lambda kind, cost: np.nan_to_num(cost) * (kind != "redeemed"),
+    ),
+}
+
+
+@pytest.mark.parametrize("how", COUNTED)
+def test_net_is_margin_minus_what_the_log_says_each_amount_once(filled: Any, how: str) -> None:
     store, by_customer = filled
-    start = dt.date(2026, 3, 1)
-    logged = window(
-        by_customer, start, with_exposures=True, redemption_cost=(("a", 20.0), ("b", 20.0))
-    )
+    changed, price = COUNTED[how]
+    logged = window(by_customer, dt.date(2026, 3, 1), with_exposures=True, **changed)
     with store.read() as connection:
         outcomes = read_outcomes(connection, [logged], {"a": 2.0, "b": 3.0})
         rows = pd.DataFrame(connection.execute(sa.select(tables.exposures)).mappings().all())
-    declared = rows["kind"].eq("redeemed") * 20.0
-    paid = rows["cost"].astype(float).fillna(declared).sum()
+    paid = price(rows["kind"].to_numpy(), rows["cost"].astype(float).to_numpy()).sum()
     treated = outcomes.arm("a")[0]
     difference = treated.mean_of("margin_c0") - treated.mean_of("net_c0")
-    assert difference == pytest.approx(paid / treated.n + 2.0, rel=1e-9)
+    assert difference == pytest.approx(paid / treated.n, rel=1e-9), "contacts are apart"
     assert treated.mean_of("net_1") == pytest.approx(treated.mean_of("margin_1"))
     holdout = outcomes.arm("holdout")[0]
     assert holdout.mean_of("net_c2") == pytest.approx(holdout.mean_of("margin_c2"))
     assert 0 < treated.mean_of("reached") <= 1
     assert holdout.mean_of("reached") == 0
     assert holdout.covariance_of("reached", "reached") == 0
+    ours, theirs = outcomes.contact_costs("a", "holdout")
+    assert ours == pytest.approx([2.0] * MONTHS)
+    assert theirs == pytest.approx([0.0] * MONTHS)
 
 
 def test_months_before_a_later_wave_hold_zero(filled: Any) -> None:

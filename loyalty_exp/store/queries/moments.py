@@ -61,6 +61,10 @@ class Window:
     """(metric, largest monthly figure of a unit) of the capped copy."""
     redemption_cost: tuple[tuple[str, float], ...] = ()
     """(arm, cost of one redemption) where the log gives no cost."""
+    priced_contacts: tuple[str, ...] = ()
+    """Arms whose contacts have a declared price, so that the log's is not counted again."""
+    vouchers_in_orders: bool = False
+    """Redemptions cost nothing more, whatever the log says: the orders are net of them."""
     with_exposures: bool = False
 
     @property
@@ -343,14 +347,7 @@ def _spend(window: Window) -> sa.Subquery:
 
 def _contacts(window: Window, roster: sa.Subquery, names: Sequence[str]) -> sa.Subquery:
     """Variable costs and reach of the roster's units by month, from the exposures."""
-    arm = roster.c.arm
-    declared = (
-        sa.case(*((arm == name, cost) for name, cost in window.redemption_cost), else_=0)
-        if window.redemption_cost
-        else sa.literal(0)
-    )
-    redeemed = sa.case((exposures.c.kind == "redeemed", declared), else_=0)
-    cost = sa.func.sum(sa.func.coalesce(exposures.c.cost, redeemed)).label("cost")
+    cost = sa.func.sum(_cost_of_contact(window, roster.c.arm)).label("cost")
     keys = [roster.c[name] for name in names]
     month = month_index(exposures.c.at)
     return (
@@ -364,3 +361,18 @@ def _contacts(window: Window, roster: sa.Subquery, names: Sequence[str]) -> sa.S
         .group_by(*keys, month)
         .subquery("contacts")
     )
+
+
+def _cost_of_contact(window: Window, arm: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """What one row of the log cost, each amount once: see `Window`."""
+    logged, nothing = sa.func.coalesce(exposures.c.cost, 0), sa.literal(0)
+    redeemed: sa.ColumnElement[Any] = logged
+    if window.vouchers_in_orders:
+        redeemed = nothing
+    elif window.redemption_cost:
+        prices = ((arm == name, cost) for name, cost in window.redemption_cost)
+        redeemed = sa.func.coalesce(exposures.c.cost, sa.case(*prices, else_=0))
+    contact: sa.ColumnElement[Any] = logged
+    if window.priced_contacts:
+        contact = sa.case((arm.in_(window.priced_contacts), 0), else_=logged)
+    return sa.case((exposures.c.kind == "redeemed", redeemed), else_=contact)
