@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from loyalty_exp.project import Project
 
+    _DateType = click.ParamType[dt.date]
+else:
+    _DateType = click.ParamType  # generic only from click 8.4 on
+
 __all__ = ["main"]
 
 
@@ -54,7 +58,7 @@ class _Group(click.Group):
         return list(self.commands)
 
 
-class _Day(click.ParamType[dt.date]):
+class _Day(_DateType):
     """A date written YYYY-MM-DD."""
 
     name = "date"
