@@ -93,13 +93,16 @@ def _write_csv(paths: Mapping[str, Path], rows: Iterable[Row], *, bom: bool) -> 
 @contextmanager
 def _whole(path: Path, *, bom: bool) -> Iterator[IO[str]]:
     """A private text file that takes its place only when it is written without an error."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor, partial = tempfile.mkstemp(
+        prefix=f"{path.name}-", suffix=".partial", dir=path.parent
+    )
     encoding = "utf-8-sig" if bom else "utf-8"
-    with os.fdopen(descriptor, "w", encoding=encoding, newline="") as file:
-        yield file
-    partial.replace(path)
+    try:
+        with os.fdopen(descriptor, "w", encoding=encoding, newline="") as file:
+            yield file
+        Path(partial).replace(path)
+    finally:
+        Path(partial).unlink(missing_ok=True)
 
 
 def _write_parquet(folder: Path, paths: Mapping[str, Path], rows: Iterable[Row]) -> None:
