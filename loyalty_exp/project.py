@@ -137,7 +137,7 @@ class Project:
         Args:
             as_of: the date; the last day of data if None.
         """
-        with self.store.read() as connection:
+        with self.store.read(repeatable=True) as connection:
             day = as_of or self._data_through(connection)
             rows = list(segment_sizes(connection, day, self.declaration.segments.scheme))
             for name in self.declaration.segments.rules:
@@ -182,7 +182,7 @@ class Project:
             segment: members of this segment only.
             limit: how many customers at most.
         """
-        with self.store.read() as connection:
+        with self.store.read(repeatable=True) as connection:
             day = as_of or self._data_through(connection)
             within = self._members(connection, segment, day) if segment else None
             fit = fit_lifetime(connection, day)

@@ -147,7 +147,7 @@ class Store:
             StoreError: nothing was loaded yet, or another process holds the store.
         """
         if self.capabilities.single_writer:
-            with self.read() as connection:
+            with self.read(repeatable=True) as connection:
                 yield connection
             return
         if not self.exists():
