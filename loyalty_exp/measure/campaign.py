@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 import sqlalchemy as sa
 
@@ -18,20 +19,26 @@ from loyalty_exp.measure.details import (
     reached_effect,
     sensitivity,
 )
-from loyalty_exp.measure.economics import economics
+from loyalty_exp.measure.economics import economics, money_months
 from loyalty_exp.measure.effects import (
+    CUMULATIVE,
     Question,
     effect_rows,
     estimate_looks,
+    governing,
     method_of,
     ratio_rows,
 )
+from loyalty_exp.measure.family import step_down
+from loyalty_exp.measure.paid import LEFT_OUT, costs_paid
 from loyalty_exp.measure.results import (
     ArmResult,
     CampaignResult,
     Check,
     Economics,
     EffectRow,
+    Look,
+    MoneyMonth,
     Provenance,
 )
 from loyalty_exp.measure.small import (
@@ -43,12 +50,12 @@ from loyalty_exp.measure.small import (
     read_units,
     with_path_band,
 )
-from loyalty_exp.measure.verdict import verdict
+from loyalty_exp.measure.verdict import decided_side, elapsed_shares, verdict
 from loyalty_exp.store.outcomes import ALL, Outcomes, read_outcomes, window_of
 from loyalty_exp.store.queries.moments import Window
 from loyalty_exp.store.queries.registry import has_exposures
 
-__all__ = ["JUDGED_TOGETHER", "judge_together", "measure_campaign", "questions"]
+__all__ = ["JUDGED_TOGETHER", "judge_together", "looks_together", "measure_campaign", "questions"]
 
 JUDGED_TOGETHER = "wider than read alone: the arms of the campaign are judged together (Holm)"
 
@@ -75,12 +82,12 @@ def measure_campaign(
 
     Args:
         connection: an open store.
-        plans: frozen plan of every wave, in order; the first one governs looks and metric.
+        plans: frozen plan of every wave, in order; the first one governs looks, metric and caps.
         provenance: what the figures rest on.
         deviations: what the declaration says now that the frozen plan does not.
         caveat: a sentence about the data that every page must show.
     """
-    plan = plans[0]
+    plan = governing(plans)
     calendar = Calendar.of(plan, provenance.data_through)
     windows = _windows(connection, plans, calendar)
     outcomes = _outcomes(connection, plan, windows)
@@ -88,7 +95,8 @@ def measure_campaign(
     for question in questions(plan, outcomes):
         rows += effect_rows(plan, outcomes, calendar, question)
         rows += ratio_rows(plan, outcomes, calendar, question)
-    money = judge_together(plan, outcomes, calendar)
+    money = _money(connection, plan, outcomes, calendar)
+    looks = looks_together(plan, outcomes, calendar)
     checks = campaign_checks(connection, plans, outcomes, calendar, money, deviations)
     units = None
     if windows and sum(wave.units_of(arm) for wave in plans for arm in wave.arms) <= LARGEST_ROSTER:
@@ -96,17 +104,18 @@ def measure_campaign(
     largest = read_largest(connection, windows, plan.metric, calendar.closed) if windows else None
     arms = []
     for arm in plan.treated_arms:
-        band = path_band(plan, units, calendar, arm) if units is not None else None
+        band = path_band(plans[0], units, calendar, arm) if units is not None else None
         if band is not None:
             rows = list(with_path_band(rows, plan, arm, band))
-        found = _arm(plan, outcomes, calendar, arm, money[arm], checks)
+        rows = [_as_judged(row, plan, arm, looks[arm]) for row in rows]
+        found = _arm(plan, outcomes, calendar, arm, money[arm], looks[arm], checks)
         arms.append(
             replace(
                 found,
                 band="sup-t" if band is None else "permutation max-t",
                 permutation_p_value=None
                 if units is None
-                else permutation_p_value(plan, units, calendar, arm),
+                else permutation_p_value(plans[0], units, calendar, arm),
                 influence=()
                 if largest is None or not calendar.closed
                 else influence(plan, outcomes, largest, calendar, arm),
@@ -114,7 +123,7 @@ def measure_campaign(
         )
     return CampaignResult(
         campaign=plan.campaign,
-        plan=plan,
+        plan=plans[0],
         rows=tuple(rows),
         arms=tuple(arms),
         checks=checks,
@@ -127,52 +136,102 @@ def measure_campaign(
 
 
 def judge_together(
-    plan: FrozenPlan, outcomes: Outcomes, calendar: Calendar
+    plan: FrozenPlan,
+    outcomes: Outcomes,
+    calendar: Calendar,
+    costs_paid: Mapping[str, float] | None = None,
 ) -> dict[str, Economics]:
     """Money of every treated arm, with the risk of a false verdict shared between the arms.
 
-    Holm's step-down on the looks of all arms: with m arms still open each is read at alpha / m;
-    an arm whose net result is then decided leaves the family, and the others are read again at
-    alpha / (m - 1). One arm alone keeps alpha.
+    Holm's step-down over the looks, see `step_down`: an arm leaves the family when its verdict
+    falls, by the rule of `verdict`. Months still open are read as the next look would be.
 
-    Source: Holm (1979); for looks, Ye, Li, Liu and Yao (2013), section 2.
+    Args:
+        plan: the frozen plan.
+        outcomes: moments by wave, arm and segment.
+        calendar: which months are begun and closed.
+        costs_paid: as in `economics`.
     """
-    decided: dict[str, Economics] = {}
-    open_arms = list(plan.treated_arms)
-    while open_arms:
-        shared = replace(plan, alpha=plan.alpha / len(open_arms))
-        found = {arm: economics(shared, outcomes, calendar, arm) for arm in open_arms}
-        if len(open_arms) > 1:
-            found = {
-                arm: replace(money, notes=(*money.notes, JUDGED_TOGETHER))
-                for arm, money in found.items()
-            }
-        leaving = [arm for arm, money in found.items() if _excludes_zero(money)]
-        decided |= {arm: found[arm] for arm in leaving or open_arms}
-        open_arms = [arm for arm in open_arms if arm not in decided]
-    return {arm: decided[arm] for arm in plan.treated_arms}
+    shares = elapsed_shares(plan, calendar)
+
+    @cache
+    def months(arm: str, alpha: float) -> tuple[MoneyMonth, ...]:
+        return money_months(plan, outcomes, calendar, arm, costs_paid, alpha)
+
+    def decides(arm: str, look: int, alpha: float) -> bool:
+        found = months(arm, alpha)
+        return bool(found) and decided_side(found[look], shares[look]) != 0
+
+    several = len(plan.treated_arms) > 1
+    taken = calendar.closed if several else 0
+    levels = step_down(plan.treated_arms, taken, plan.alpha, decides)
+    money = {}
+    for arm, alphas in levels.items():
+        rest = (alphas[-1],) * (calendar.begun - taken)
+        found = economics(plan, outcomes, calendar, arm, costs_paid, (*alphas[:taken], *rest))
+        money[arm] = _noted(found, JUDGED_TOGETHER) if several else found
+    return money
 
 
-def _excludes_zero(money: Economics) -> bool:
-    """Whether some closed look decided the net result."""
-    closed = [month.net for month in money.months if month.closed]
-    return any(
-        (net.lower is not None and net.lower > 0) or (net.upper is not None and net.upper < 0)
-        for net in closed
-    )
+def looks_together(
+    plan: FrozenPlan, outcomes: Outcomes, calendar: Calendar
+) -> dict[str, tuple[Look, ...]]:
+    """Looks at the primary metric of every treated arm, the risk shared as in `judge_together`."""
+
+    @cache
+    def looks(arm: str, alpha: float) -> tuple[Look, ...]:
+        alphas = (alpha,) * calendar.closed
+        question = Question(arm, plan.holdout)
+        return estimate_looks(plan, outcomes, calendar, question, plan.metric, alphas)
+
+    def decides(arm: str, look: int, alpha: float) -> bool:
+        found = looks(arm, alpha)
+        return bool(found) and found[look].significant
+
+    levels = step_down(plan.treated_arms, calendar.closed, plan.alpha, decides)
+    return {
+        arm: tuple(
+            look for k, alpha in enumerate(alphas[:-1]) for look in looks(arm, alpha)[k : k + 1]
+        )
+        for arm, alphas in levels.items()
+    }
+
+
+def _as_judged(row: EffectRow, plan: FrozenPlan, arm: str, looks: Sequence[Look]) -> EffectRow:
+    """The cumulative row of the primary metric with the interval of its last look."""
+    key = (ALL, ALL, arm, plan.holdout, plan.metric, CUMULATIVE)
+    if (row.wave, row.segment, row.arm, row.against, row.metric, row.month) != key or not looks:
+        return row
+    last = looks[-1].effect
+    return replace(row, simultaneous_ci_lower=last.lower, simultaneous_ci_upper=last.upper)
+
+
+def _money(
+    connection: sa.Connection, plan: FrozenPlan, outcomes: Outcomes, calendar: Calendar
+) -> dict[str, Economics]:
+    """Money of every arm, with the costs really paid where some were loaded."""
+    paid = costs_paid(connection, plan, logged=outcomes.logged)
+    money = judge_together(plan, outcomes, calendar, paid.by_arm)
+    if not paid.left_out:
+        return money
+    return {arm: _noted(found, LEFT_OUT) for arm, found in money.items()}
+
+
+def _noted(money: Economics, note: str) -> Economics:
+    return replace(money, notes=(*money.notes, note))
 
 
 def _windows(
     connection: sa.Connection, plans: Sequence[FrozenPlan], calendar: Calendar
 ) -> list[Window]:
-    """The window of every wave over the months begun; none before the first."""
+    """The window of every wave over the months begun, all capped alike; none before the first."""
     plan = plans[0]
     if not calendar.begun:
         return []
     logged = bool(connection.scalar(has_exposures(plan.campaign)))
     return [
         window_of(
-            wave,
+            replace(wave, caps=plan.caps),
             plan.first_month,
             months=calendar.begun,
             by_customer=plan.unit == "customer_id",
@@ -195,6 +254,7 @@ def _arm(
     calendar: Calendar,
     arm: str,
     money: Economics,
+    looks: tuple[Look, ...],
     checks: Sequence[Check],
 ) -> ArmResult:
     """Everything about a treated arm against the holdout that moments tell."""
@@ -206,7 +266,7 @@ def _arm(
         n_holdout=plan.units_of(plan.holdout),
         method=method_of(plan, question, plan.metric).name,
         band="sup-t",
-        looks=estimate_looks(plan, outcomes, calendar, question, plan.metric),
+        looks=looks,
         economics=money,
         decomposition=decomposition(plan, outcomes, calendar, arm),
         wearout=fading(plan, outcomes, calendar, arm),

@@ -50,6 +50,8 @@ UNKNOWN = Estimate(None, None, None)
 NOT_BEGUN = "no month has begun yet"
 NOT_CLOSED = "no month is closed yet"
 NOBODY = "not estimable: an arm has nobody"
+PAID = "the fixed cost is what was really paid, not what was declared"
+SPLIT = "the fixed cost is shared between the arms by their number of customers"
 NO_CENT = 1e-9
 """A share of the money spent below which a difference is rounding."""
 
@@ -132,14 +134,16 @@ def economics(
     ledger = _ledger(plan, outcomes, calendar, arm, fixed)
     if ledger is None:
         units = plan.units_of(arm)
-        return _nothing((fixed, 0.0, 0.0), units, (*fixed_notes, NOBODY if months else NOT_BEGUN))
+        notes = (*fixed_notes, NOBODY if months else NOT_BEGUN)
+        return _nothing((fixed, 0.0, 0.0), units, notes, level=1 - plan.alpha)
     paths = {metric: _path(plan, ledger, arm, metric, alphas) for metric in METRICS}
     series = _months(calendar, paths, ledger)
     notes = (*fixed_notes, *_cost_notes(plan, outcomes, arm))
     if not calendar.closed:
         costs = ledger.costs
         spent = (fixed, float(costs.contact[-1]), float(costs.redemption[-1]))
-        return _nothing(spent, ledger.effects.n_treated, (*notes, NOT_CLOSED), series)
+        units, notes = ledger.effects.n_treated, (*notes, NOT_CLOSED)
+        return _nothing(spent, units, notes, series, level=1 - alphas[0])
     found = _at_last(ledger, paths, series, calendar.closed - 1, notes)
     return replace(found, level=1 - alphas[calendar.closed - 1])
 
@@ -199,9 +203,10 @@ def _fixed_cost(
     }
     shared = paid.get(SHARED, 0.0)
     fixed = paid.get(arm, 0.0) + shared * units[arm] / (sum(units.values()) or 1)
+    notes = () if costs_paid is None else (PAID,)
     if shared and len(units) > 1:
-        return fixed, ("the fixed cost is shared between the arms by their number of customers",)
-    return fixed, ()
+        return fixed, (*notes, SPLIT)
+    return fixed, notes
 
 
 def _costs(effects: JointEffects, fixed: float, contact: Floats) -> _Costs:
@@ -336,6 +341,8 @@ def _nothing(
     units: int,
     notes: tuple[str, ...],
     series: tuple[MoneyMonth, ...] = (),
+    *,
+    level: float,
 ) -> Economics:
     """Economics before anything can be read: what was spent (fixed, contact, redemption)."""
     return Economics(
@@ -354,6 +361,7 @@ def _nothing(
         holdout_opportunity_cost=UNKNOWN,
         months=series,
         notes=notes,
+        level=level,
     )
 
 

@@ -6,7 +6,7 @@ Reads moments, never the database. The interval's method comes from the frozen p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ __all__ = [
     "effect_rows",
     "estimate_looks",
     "finite",
+    "governing",
     "look_boundaries",
     "method_of",
     "names_of",
@@ -79,6 +80,24 @@ def finite(value: float) -> float | None:
 def names_of(metric: str, months: int, *, cumulative: bool) -> list[str]:
     """Variables of a metric: its months, or its sums from month 0 to each month."""
     return [f"{metric}_{'c' if cumulative else ''}{k}" for k in range(months)]
+
+
+def governing(plans: Sequence[FrozenPlan]) -> FrozenPlan:
+    """The plan that a campaign is read by: the first wave's, with methods that suit all waves.
+
+    Welch's where every wave froze it, else the careful one. A first wave that was too small to
+    know anything does not bind those that join it: "too few to know" is kept for a single wave.
+    """
+    if len(plans) == 1:
+        return plans[0]
+    plain = IntervalMethod.W1.value
+    methods = {
+        name: plain
+        if all(plan.methods[name] == plain for plan in plans)
+        else IntervalMethod.W2.value
+        for name in plans[0].methods
+    }
+    return replace(plans[0], methods=methods)
 
 
 def method_of(plan: FrozenPlan, question: Question, metric: str) -> IntervalMethod:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,15 @@ from loyalty_exp.stats.looks import boundaries, spending_function
 from loyalty_exp.stats.planning import months_needed
 from loyalty_exp.store.outcomes import Outcomes
 
-__all__ = ["LOOKS_DONE", "NOT_CONFIRMED", "TOO_FEW", "TOO_SMALL", "elapsed_shares", "verdict"]
+__all__ = [
+    "LOOKS_DONE",
+    "NOT_CONFIRMED",
+    "TOO_FEW",
+    "TOO_SMALL",
+    "decided_side",
+    "elapsed_shares",
+    "verdict",
+]
 
 Floats = NDArray[np.float64]
 
@@ -104,7 +112,7 @@ def verdict(
     if last is None:
         return Verdict(VerdictKind.NO_DATA, UNKNOWN, None)
     shares = elapsed_shares(plan, calendar)
-    sides = [_side(month, share) for month, share in zip(closed, shares, strict=False)]
+    sides = [decided_side(month, share) for month, share in zip(closed, shares, strict=False)]
     fell = next((k for k, side in enumerate(sides) if side), None)
     if fell is None:
         return _undecided(plan, outcomes, calendar, arm, money, shares, last)
@@ -129,8 +137,13 @@ def elapsed_shares(plan: FrozenPlan, calendar: Calendar) -> Floats:
     return shares
 
 
-def _side(month: MoneyMonth, share: float) -> int:
-    """1 where the interval decides for a gain, -1 for a loss that lasts, 0 where it does not."""
+def decided_side(month: MoneyMonth, share: float) -> int:
+    """1 where the interval decides for a gain, -1 for a loss that lasts, 0 where it does not.
+
+    Args:
+        month: a closed month's money.
+        share: share of the planned days passed by its end, see `elapsed_shares`.
+    """
     net, margin = month.net, month.incremental_margin
     if net.lower is not None and net.lower > 0:
         return 1
@@ -172,7 +185,8 @@ def _undecided(
     outlook = None
     if effects is not None and np.isfinite(effects.estimate).all():
         fixed = money.fixed_cost / effects.n_treated
-        outlook = _outlook(plan, effects, method, shares, k, fixed)
+        shared = replace(plan, alpha=1 - money.level)
+        outlook = _outlook(shared, effects, method, shares, k, fixed)
     answer = calendar.planned - 1
     if outlook is not None:
         seen = (outlook.critical[-1] + stats.norm.ppf(POWER)) * outlook.standard_error[-1]

@@ -105,8 +105,9 @@ class Outcomes:
 def pooled_waves(treated: Mapping[int, Moments], control: Mapping[int, Moments]) -> list[list[int]]:
     """Waves in order, each with those after it until both arms have 20 units.
 
-    None where an arm is empty. What is left at the end joins the ones before it. Every wave of a campaign has the same declared
-    shares (a changed declaration is refused), so that pooling them compares like with like.
+    None where an arm is empty. What is left at the end joins the ones before it. Every wave of a
+    campaign has the same declared shares (a changed declaration is refused), so that pooling them
+    compares like with like.
     """
     pools: list[list[int]] = []
     rest: list[int] = []
@@ -177,26 +178,46 @@ def read_outcomes(
     windows: Sequence[Window],
     contact_cost: Mapping[str, float],
 ) -> Outcomes:
-    """Run the moment query of every wave.
+    """Run the moment queries of a campaign.
 
     Args:
         connection: an open store.
         windows: one a wave, all of the same months.
         contact_cost: cost of contacting a unit once, by arm; booked in the wave's first month.
     """
-    groups: dict[Group, Moments] = {}
-    contacts: dict[tuple[int, str], tuple[int, float]] = {}
-    logged = windows[0].with_exposures
-    third = [(metric, covariate_of(f"{metric}_0")) for metric in METRICS]
-    if logged:
-        third.append(("net", "margin_x"))
-    for window in windows:
-        booked = window.start_month - window.first_month
-        contacts |= {(window.wave, arm): (booked, cost) for arm, cost in contact_cost.items()}
-        for group in read_sums(connection, window, third):
-            key = (window.wave, group.arm, group.segment)
-            groups[key] = _moments(group, window, third)
-    return Outcomes(groups, windows[0].months, logged, contacts)
+    return read_many(connection, [(windows, contact_cost)])[0]
+
+
+def read_many(
+    connection: sa.Connection,
+    campaigns: Sequence[tuple[Sequence[Window], Mapping[str, float]]],
+) -> list[Outcomes]:
+    """Outcomes of several campaigns, in one pass over the customers' months where they share them.
+
+    Args:
+        connection: an open store.
+        campaigns: windows and contact costs of each, as for `read_outcomes`.
+    """
+    found: list[Outcomes | None] = [None] * len(campaigns)
+    for logged in (False, True):
+        third = [(metric, covariate_of(f"{metric}_0")) for metric in METRICS]
+        third += [("net", "margin_x")] if logged else []
+        chosen = [i for i, (w, _) in enumerate(campaigns) if w[0].with_exposures == logged]
+        windows = [window for i in chosen for window in campaigns[i][0]]
+        sums = iter(read_sums(connection, windows, third))
+        for i in chosen:
+            mine, contact_cost = campaigns[i]
+            groups: dict[Group, Moments] = {}
+            contacts: dict[tuple[int, str], tuple[int, float]] = {}
+            for window in mine:
+                booked = window.start_month - window.first_month
+                costs = contact_cost.items()
+                contacts |= {(window.wave, arm): (booked, cost) for arm, cost in costs}
+                for group in next(sums):
+                    key = (window.wave, group.arm, group.segment)
+                    groups[key] = _moments(group, window, third)
+            found[i] = Outcomes(groups, mine[0].months, logged, contacts)
+    return [outcomes for outcomes in found if outcomes is not None]
 
 
 def _moments(group: GroupSums, window: Window, third: Sequence[tuple[str, str]]) -> Moments:
