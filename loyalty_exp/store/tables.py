@@ -108,7 +108,7 @@ exposures = sa.Table(
     metadata,
     sa.Column("campaign", sa.Text, nullable=False),
     sa.Column("customer", sa.Text, nullable=False),
-    sa.Column("at", sa.DateTime, nullable=False),
+    sa.Column("at", sa.DateTime, nullable=False, quote=True),
     sa.Column("kind", sa.Text, nullable=False, comment="sent, opened, redeemed, ..."),
     sa.Column("cost", sa.Double),
     sa.Column("load_id", sa.Text, nullable=False),
@@ -192,7 +192,7 @@ keys = sa.Table(
 journal = sa.Table(
     "journal",
     metadata,
-    sa.Column("at", sa.DateTime, nullable=False, comment="UTC"),
+    sa.Column("at", sa.DateTime, nullable=False, quote=True, comment="UTC"),
     sa.Column("actor", sa.Text, nullable=False, comment="keyed digest of the account's name"),
     sa.Column("command", sa.Text, nullable=False),
     sa.Column("arguments", sa.Text, nullable=False, comment="JSON, no person and no path"),
