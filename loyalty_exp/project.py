@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.compare.causes import MeasuredEffect
+from loyalty_exp.compare.pages import page_data
 from loyalty_exp.compare.windows import Window, last_year
 from loyalty_exp.compare.years import Comparison, compare
 from loyalty_exp.declare.features import FEATURES
@@ -399,10 +400,17 @@ class Project:
     def _years(self, results: Sequence[CampaignResult]) -> dict[str, Any] | None:
         """The year-over-year comparison for the pages; None without two whole years of data."""
         try:
-            return self._compare(None, None, results).to_dict()
+            found = self._compare(None, None, results)
         except MeasureError as reason:
             self._progress(f"no year-over-year page: {reason}")
             return None
+        with self.store.read(repeatable=True) as connection:
+            return page_data(
+                connection,
+                found,
+                scheme=self.declaration.segments.scheme,
+                min_cell=self.declaration.project.min_cell,
+            )
 
     def forget(self, customer: str) -> Erased:
         """Erase a person from the store and from the lists on disk; totals and draws stay.

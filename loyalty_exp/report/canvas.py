@@ -169,12 +169,14 @@ def marker(t: Tongue, month: str, text: str, months: Sequence[str]) -> list[alt.
     ]
 
 
-def draw(t: Tongue, charts: Sequence[Chart], text: str) -> Markup:
-    """The charts one under the other as one SVG, its colours as classes, its text as label."""
+def draw(t: Tongue, charts: Sequence[Chart], text: str, *, columns: int = 1) -> Markup:
+    """The charts in columns as one SVG, its colours as classes, its text as label."""
     import altair as alt  # noqa: PLC0415
     import vl_convert  # noqa: PLC0415
 
-    whole = charts[0] if len(charts) == 1 else alt.vconcat(*charts, spacing=18)
+    whole: Any = charts[0]
+    if len(charts) > 1:
+        whole = alt.concat(*charts, columns=columns, spacing=18)
     whole = whole.configure(background="transparent", padding=2).configure_view(stroke=None)
     specification = whole.to_dict(validate=False)
     svg = vl_convert.vegalite_to_svg(specification, format_locale=_number_signs(t))

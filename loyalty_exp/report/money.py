@@ -82,10 +82,9 @@ def money_section(t: Tongue, result: CampaignResult) -> Section:
         % {"currency": t.symbol},
         svg=charts.money(t, panels, said=alt % {"finding": finding}),
         caption=_(
-            "Blue: the margin that would not have been earned without the campaign, added up "
-            "month after month, with its range. Dashed: what the campaign has cost so far. It "
-            "has paid for itself where the blue line stays above the dashed one; it is proven "
-            "where the whole range is."
+            "Blue: the margin that would not have been earned otherwise, added up month after "
+            "month, with its range. Dashed: the cost so far. It has paid for itself where the blue "
+            "line stays above the dashed one; it is proven where the whole range is."
         ),
         table=_money_table(t, result),
     )
@@ -209,9 +208,11 @@ def programme_section(
         payback_month=_covered(closed, [month.net.value for month in closed]),
         payback_month_lower=_covered(closed, [month.net.lower for month in closed]),
         months=months,
+        notes=(),
     )
     whole = replace(universal, arms=(replace(arm, economics=economics),))
-    return money_section(t, whole)
+    section = money_section(t, whole)
+    return replace(section, title=t.gettext("Has the programme paid for itself?"))
 
 
 def _with_cost(month: MoneyMonth, campaigns: Sequence[CampaignResult]) -> MoneyMonth:

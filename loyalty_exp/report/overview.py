@@ -250,13 +250,13 @@ def forest_figure(
     ]
     clear = sum((line[1].verdict.net.lower or 0.0) > 0 for line in known)
     finding = t.ngettext(
-        "%(clear)s of %(n)s results is proven above zero: its whole range is",
-        "%(clear)s of %(n)s results are proven above zero: their whole range is",
+        "%(clear)s of %(n)s results is proven: its whole range is above zero",
+        "%(clear)s of %(n)s results are proven: their whole range is above zero",
         clear,
     )
     finding = finding % {"clear": clear, "n": len(known)}
     if not clear:
-        finding = _("None of the %(n)s results is proven above zero") % {"n": len(known)}
+        finding = _("None of the %(n)s results is proven to be above zero") % {"n": len(known)}
     said = "; ".join(f"{row.label} {row.text}" for row in rows[:6])
     caption = _(
         "Each line is a campaign's net result so far and its range; the dotted line is zero."

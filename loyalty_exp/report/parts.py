@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
+from loyalty_exp.report.sayings import PATTERNS
 from loyalty_exp.report.views import Cell
 from loyalty_exp.report.words import arm_name
 
@@ -27,6 +30,7 @@ __all__ = [
     "notes_of",
     "of_arm",
     "panel_title",
+    "said",
     "sentence",
     "titled_arms",
 ]
@@ -155,7 +159,23 @@ def panel_title(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:
 def notes_of(t: Tongue, *groups: Iterable[str]) -> tuple[str, ...]:
     """Notes of results as sentences in the page's language, each once, in their order."""
     notes = [part for group in groups for note in group for part in note.split("; ")]
-    return tuple(sentence(t.gettext(note)) for note in dict.fromkeys(notes) if note)
+    return tuple(sentence(said(t, note)) for note in dict.fromkeys(notes) if note)
+
+
+def said(t: Tongue, remark: str) -> str:
+    """A remark of another part of the package in the page's language, its figures kept."""
+    for message in PATTERNS:
+        found = _pattern(message).fullmatch(remark)
+        if found is not None:
+            figures = {name: t.gettext(text) for name, text in found.groupdict().items()}
+            return t.gettext(message) % figures
+    return t.gettext(remark)
+
+
+@cache
+def _pattern(message: str) -> re.Pattern[str]:
+    """What a message with places for figures looks like once they are filled in."""
+    return re.compile(re.sub(r"%\\\((\w+)\\\)s", r"(?P<\1>.+)", re.escape(message)))
 
 
 def sentence(text: str) -> str:

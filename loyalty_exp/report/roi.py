@@ -16,7 +16,6 @@ from loyalty_exp.report.overview import (
     shared_foot,
 )
 from loyalty_exp.report.parts import notes_of
-from loyalty_exp.report.tongue import step_for
 from loyalty_exp.report.views import KeyFigure, Notice, Page, Section, VerdictLine
 from loyalty_exp.report.words import arm_name, interval, money_range
 from loyalty_exp.report.years import causes_section
@@ -49,7 +48,7 @@ def roi_page(
         sections.append(programme_section(t, universal, results))
     sections.append(_actions_section(t, results))
     if years is not None:
-        sections.append(causes_section(t, years))
+        sections.append(causes_section(t, years, brief=True))
     return Page(
         name="roi.html",
         kind="roi",
@@ -79,23 +78,15 @@ def _verdicts(
     _ = t.gettext
     if programme is not None and programme.month and programme.net.value is not None:
         values = {
-            "cost": t.money(programme.cost, step=step_for(0, programme.cost)),
+            "cost": t.money(programme.cost, step=1.0),
             "net": money_range(t, programme.net),
             "interval": interval(t, programme.net),
             "month": t.month(programme.month),
             "share": t.percent(programme.cost_share),
         }
         if programme.cost_share is not None:
-            text = _(
-                "By the end of %(month)s, loyalty has cost %(cost)s (%(share)s of revenue) and "
-                "its net result is %(net)s of margin (%(interval)s)."
-            )
-        else:
-            text = _(
-                "By the end of %(month)s, loyalty has cost %(cost)s and its net result is %(net)s "
-                "of margin (%(interval)s)."
-            )
-        return (VerdictLine(text % values, "", "mixed"),)
+            values["cost"] = _("%(cost)s (%(share)s of revenue)") % values
+        return (VerdictLine(_programme_text(t, programme) % values, "", "mixed"),)
     if programme is None:
         text = _(
             "What the whole programme earns is not known: nobody is left out of every campaign."
@@ -103,6 +94,26 @@ def _verdicts(
     else:
         text = _("What the whole programme earns is not known yet.")
     return (VerdictLine(text, "", "mixed"), *programme_verdict(t, results))
+
+
+def _programme_text(t: Tongue, programme: Programme) -> str:
+    """What the programme earned: proven, lost, or not known yet."""
+    _ = t.gettext
+    lower, upper = programme.net.lower, programme.net.upper
+    if lower is not None and lower > 0:
+        return _(
+            "By the end of %(month)s, loyalty has cost %(cost)s and earned %(net)s of net margin "
+            "(%(interval)s)."
+        )
+    if upper is not None and upper < 0:
+        return _(
+            "By the end of %(month)s, loyalty has cost %(cost)s and lost money: its net result is "
+            "%(net)s of margin (%(interval)s)."
+        )
+    return _(
+        "We cannot tell yet what loyalty earns: by the end of %(month)s it has cost %(cost)s, and "
+        "its net result is %(interval)s of margin, most likely near %(net)s."
+    )
 
 
 def _key_figures(

@@ -5,7 +5,7 @@ Nothing reads this module at run time; a test holds it equal to what those parts
 
 from __future__ import annotations
 
-__all__ = ["REGRESSION", "SAYINGS"]
+__all__ = ["PATTERNS", "REGRESSION", "SAYINGS"]
 
 
 def N_(message: str) -> str:  # noqa: N802  (the name that extraction looks for)
@@ -20,7 +20,17 @@ REGRESSION = N_(
 )
 """The remark of `compare` on regression to the mean, which has a fold of its own."""
 
+PATTERNS = (
+    N_("The calendar gives %(year)s %(more)s more day(s): %(one)s days against %(two)s."),
+    N_("The first %(days)s day(s) of %(year)s hold no order: not loaded, or quiet."),
+    N_("The last %(days)s day(s) of %(year)s hold no order: not loaded, or quiet."),
+    N_("several campaigns reached it (%(campaigns)s): effects that overlap are not added up"),
+)
+"""Remarks with figures in them: `parts.said` puts the figures into the other words."""
+
 SAYINGS = (
+    N_("year 1"),
+    N_("year 2"),
     # segments of the built-in schemes
     N_("Champions"),
     N_("Loyal"),
@@ -85,6 +95,8 @@ SAYINGS = (
     N_("not estimable: an arm has nobody"),
     N_("vouchers are not counted as a cost: the orders are already net of them"),
     N_("redemptions are not counted as a cost: none was loaded"),
+    N_("the fixed cost is what was really paid, not what was declared"),
+    N_("payments for contacts or rewards are left out: these are counted by customer"),
     N_("the fixed cost is shared between the arms by their number of customers"),
     N_(
         "the campaigns do not add up to the programme: purchases of customers in several of them "

@@ -78,6 +78,7 @@ class Table:
     """A table: its caption, columns and rows, and a note under it.
 
     `caption_hidden` keeps a caption that repeats the title above it for screen readers only.
+    `kind` "matrix" is a table of many narrow columns: small type, headings that stand upright.
     """
 
     caption: str
@@ -85,6 +86,7 @@ class Table:
     rows: tuple[Row, ...]
     note: str = ""
     caption_hidden: bool = False
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

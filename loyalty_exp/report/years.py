@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loyalty_exp.measure.results import Estimate
-from loyalty_exp.report.parts import money_cell, notes_of, sentence
+from loyalty_exp.report.cohorts import cohorts_section
+from loyalty_exp.report.indicators import figure_text, segment_label
+from loyalty_exp.report.moves import moves_section, segments_section
+from loyalty_exp.report.parts import money_cell, said, sentence
+from loyalty_exp.report.portfolio import indicators_section
 from loyalty_exp.report.rowcharts import WaterfallRow, waterfall
-from loyalty_exp.report.sayings import REGRESSION
 from loyalty_exp.report.tongue import step_for
 from loyalty_exp.report.views import (
     Cell,
     Column,
     Figure,
-    Fold,
     Foot,
     KeyFigure,
     Page,
@@ -24,16 +26,14 @@ from loyalty_exp.report.views import (
     Table,
     VerdictLine,
 )
-from loyalty_exp.report.words import interval, segment_name
+from loyalty_exp.report.words import interval
 
 if TYPE_CHECKING:
     from loyalty_exp.report.tongue import Tongue
 
 __all__ = ["causes_section", "years_page"]
 
-_MONEY = {"revenue", "margin", "basket", "revenue_per_member"}
-_SHARES = {"repurchase_rate", "share"}
-_NO_HOLDOUT = "no holdout was kept in this segment"
+_TOLD, _TOLD_IN_BRIEF = 5, 3
 _COMPONENTS = ("lost", "new", "reactivated", "frequency", "basket")
 
 
@@ -43,11 +43,20 @@ def years_page(t: Tongue, years: Mapping[str, Any], project: str, foot: Foot) ->
     Args:
         t: The page's language.
         years: `periods`, `totals`, `segments`, `bridge`, `moves`, `causes`, as
-            `compare --format json` gives them.
+            `compare --format json` gives them, and where there are some the further keys of
+            `compare.pages.page_data`. A figure that is None tells of too few customers.
         project: Name of the project.
         foot: Provenance.
     """
     _ = t.gettext
+    sections = (
+        causes_section(t, years),
+        indicators_section(t, years),
+        _bridge_section(t, years),
+        segments_section(t, years),
+        moves_section(t, years),
+        cohorts_section(t, years),
+    )
     return Page(
         name="years.html",
         kind="years",
@@ -63,12 +72,7 @@ def years_page(t: Tongue, years: Mapping[str, Any], project: str, foot: Foot) ->
             "What the campaigns caused is known only where customers were left out on purpose; "
             "everything else is what happened, not what we did."
         ),
-        sections=(
-            causes_section(t, years),
-            _bridge_section(t, years),
-            _segments_section(t, years),
-            _moves_section(t, years),
-        ),
+        sections=tuple(section for section in sections if section is not None),
         foot=foot,
     )
 
@@ -109,7 +113,13 @@ def _verdict(t: Tongue, years: Mapping[str, Any]) -> tuple[VerdictLine, ...]:
         unknown = _("How much of it the campaigns caused is not known for the whole.")
         return (VerdictLine(f"{text} {unknown}", "", "mixed"),)
     caused = Estimate(cause["caused"], cause["caused_ci_lower"], cause["caused_ci_upper"])
-    known = _("The campaigns caused %(caused)s of it (%(interval)s).") % {
+    known = _("The campaigns caused %(caused)s of it (%(interval)s).")
+    if (caused.lower or 0) <= 0 <= (caused.upper or 0):
+        known = _(
+            "What the campaigns caused of it is not proven: %(interval)s, most likely near "
+            "%(caused)s."
+        )
+    known = known % {
         "caused": t.money(caused.value, step=step_for(caused.lower, caused.upper), signed=True),
         "interval": interval(t, caused),
     }
@@ -130,77 +140,110 @@ def _key_figures(t: Tongue, years: Mapping[str, Any]) -> tuple[KeyFigure, ...]:
         if after is None:
             continue
         change = t.percent(after / before - 1, 1, signed=True) if before else "–"
-        was = _("%(value)s the year before") % {"value": _kpi(t, metric, before, step=1.0)}
-        figures.append(KeyFigure(label, _kpi(t, metric, after, step=1.0), change, was))
+        was = _("%(value)s the year before") % {"value": figure_text(t, metric, before, step=1.0)}
+        figures.append(KeyFigure(label, figure_text(t, metric, after, step=1.0), change, was))
     return tuple(figures)
 
 
-def _kpi(t: Tongue, metric: str, value: float | None, step: float | None = None) -> str:
-    """A figure of a metric of the portfolio, in its unit."""
-    if value is None:
-        return t.number(None)
-    if metric in _MONEY:
-        return t.money(value, step=step)
-    if metric in _SHARES:
-        return t.percent(value)
-    return t.number(value, 0 if float(value).is_integer() else 2)
+def causes_section(t: Tongue, years: Mapping[str, Any], *, brief: bool = False) -> Section:
+    """What the campaigns caused against what the market did; "not known" where no holdout ran.
 
-
-def _metric_label(t: Tongue, metric: str) -> str:
+    Args:
+        t: The page's language.
+        years: The comparison, as for `years_page`.
+        brief: In sentences only, as for leadership.
+    """
     _ = t.gettext
-    known = {
-        "revenue": _("Revenue"),
-        "margin": _("Margin"),
-        "customers": _("Customers who ordered"),
-        "orders": _("Orders"),
-        "frequency": _("Orders per customer who ordered"),
-        "basket": _("Revenue per order"),
-        "revenue_per_member": _("Revenue per customer of the segment"),
-        "members": _("Customers of the segment"),
-        "share": _("Share of revenue"),
-        "repurchase_rate": _("Customers with a second order"),
-    }
-    return known.get(metric, metric.replace("_", " "))
-
-
-def causes_section(t: Tongue, years: Mapping[str, Any]) -> Section:
-    """What the campaigns caused against what the market did; "not known" where no holdout ran."""
-    _ = t.gettext
-    columns = (
-        Column(_("Segment"), numeric=False),
-        Column(_("Caused by the campaigns"), t.symbol),
-        Column(_("From"), t.symbol),
-        Column(_("To"), t.symbol),
-        Column(_("The market"), t.symbol, hint=_("what would have happened anyway")),
-    )
-    causes = sorted(years["causes"], key=lambda c: (not c["known"], -abs(c["caused"] or 0.0)))
-    rows, reasons = [], []
-    for cause in causes:
-        name = Cell(segment_name(t, cause["segment"]))
-        if cause["known"]:
-            figures = ("caused", "caused_ci_lower", "caused_ci_upper", "market")
-            cells = tuple(money_cell(t, cause[key], signed=True) for key in figures)
-            rows.append(Row((name, *cells)))
-        else:
-            unknown = Cell(_("not known"), tone="muted")
-            rows.append(Row((name, unknown, Cell(""), Cell(""), Cell(""))))
-            reasons.append(str(cause.get("note", "")))
     title = _("Us or the market?")
-    unknown_count = sum(not cause["known"] for cause in causes)
+    if not years["causes"]:
+        return Section("causes", title, (_("No comparison with customers left out is there yet."),))
+    known = sorted(
+        (cause for cause in years["causes"] if cause["known"]),
+        key=lambda cause: (cause["segment"] != "all", -abs(cause["caused"])),
+    )
+    unknown = [cause for cause in years["causes"] if not cause["known"]]
+    told = _TOLD_IN_BRIEF if brief else _TOLD
+    texts = tuple(_cause_sentence(t, years, cause) for cause in known[:told])
+    count = len(unknown)
     text = t.ngettext(
         "What the campaigns caused is not known in %(n)s segment, and not guessed: customers "
         "must be left out there on purpose, of one campaign alone or of all together.",
         "What the campaigns caused is not known in %(n)s segments, and not guessed: customers "
         "must be left out there on purpose, of one campaign alone or of all together.",
-        unknown_count,
-    ) % {"n": unknown_count}
-    if not causes:
-        return Section("causes", title, (_("No comparison with customers left out is there yet."),))
-    caption = _("Change of revenue between the two years, by cause")
-    tables = (Table(caption, columns, tuple(rows)),)
-    asides = notes_of(t, [reason for reason in reasons if reason != _NO_HOLDOUT])
-    texts = (text,) if unknown_count else ()
-    return Section("causes", title, texts, tables=tables, asides=asides)
+        count,
+    ) % {"n": count}
+    paragraphs = (text,) if unknown else ()
+    if brief:
+        return Section("causes", title, actions=texts, asides=paragraphs)
+    asides = (*paragraphs, *_overlaps(t, years, unknown))
+    tables = (_causes_table(t, years, [*known, *unknown]),)
+    return Section("causes", title, actions=texts, tables=tables, asides=asides)
+
+
+def _cause_sentence(t: Tongue, years: Mapping[str, Any], cause: Mapping[str, Any]) -> str:
+    """A segment's change of revenue, split in words."""
+    caused = Estimate(cause["caused"], cause["caused_ci_lower"], cause["caused_ci_upper"])
+    step = step_for(caused.lower, caused.upper)
+    _ = t.gettext
+    if (caused.lower or 0) <= 0 <= (caused.upper or 0):
+        text = _(
+            "%(segment)s: what the campaigns caused is not proven (%(interval)s of revenue, most "
+            "likely near %(caused)s)."
+        )
+    else:
+        text = _(
+            "%(segment)s: the campaigns caused %(caused)s of revenue (%(interval)s); without them "
+            "it would have changed by %(market)s."
+        )
+    return text % {
+        "segment": segment_label(t, years, cause["segment"]),
+        "caused": t.money(caused.value, step=step, signed=True),
+        "interval": interval(t, caused),
+        "market": t.money(cause["market"], step=step, signed=True),
+    }
+
+
+def _causes_table(
+    t: Tongue, years: Mapping[str, Any], causes: Sequence[Mapping[str, Any]]
+) -> Table:
+    _ = t.gettext
+    columns = (
+        Column(_("Segment"), numeric=False),
+        Column(_("Change"), t.symbol),
+        Column(_("Caused by the campaigns"), t.symbol),
+        Column(_("From"), t.symbol),
+        Column(_("To"), t.symbol),
+        Column(_("The market"), t.symbol, hint=_("what would have happened anyway")),
+    )
+    rows = []
+    for cause in causes:
+        name = Cell(segment_label(t, years, cause["segment"]))
+        change = money_cell(t, cause.get("change"), signed=True)
+        unknown = (Cell(_("not known"), tone="muted"), Cell(""), Cell(""), Cell(""))
+        if cause["known"]:
+            figures = ("caused", "caused_ci_lower", "caused_ci_upper", "market")
+            rows.append(
+                Row((name, change, *(money_cell(t, cause[key], signed=True) for key in figures)))
+            )
+        else:
+            rows.append(Row((name, change, *unknown)))
+    caption = _("Change of revenue between the two years, by cause, most money first")
+    note = _("The customers each segment had last year, followed into this year.")
+    return Table(caption, columns, tuple(rows), note)
+
+
+def _overlaps(
+    t: Tongue, years: Mapping[str, Any], causes: Sequence[Mapping[str, Any]]
+) -> tuple[str, ...]:
+    """Segments whose effect is not known because several campaigns reached them."""
+    _ = t.gettext
+    asides = []
+    for cause in causes:
+        note = str(cause.get("note", ""))
+        if note.startswith("several campaigns"):
+            values = {"segment": segment_label(t, years, cause["segment"]), "remark": said(t, note)}
+            asides.append(sentence(_("%(segment)s: %(remark)s") % values))
+    return tuple(asides)
 
 
 def _component(t: Tongue, name: str) -> str:
@@ -209,8 +252,8 @@ def _component(t: Tongue, name: str) -> str:
         "lost": _("Lost customers"),
         "new": _("New customers"),
         "reactivated": _("Customers who came back"),
-        "frequency": _("Loyal customers: how often"),
-        "basket": _("Loyal customers: how much per order"),
+        "frequency": _("Customers kept: how often"),
+        "basket": _("Customers kept: how much"),
     }
     return known.get(name, name.replace("_", " "))
 
@@ -220,7 +263,7 @@ def _amounts(years: Mapping[str, Any], segment: str | None) -> dict[str, float]:
     sums: dict[str, float] = {}
     for row in years["bridge"]:
         if segment is None or row["segment"] == segment:
-            sums[row["component"]] = sums.get(row["component"], 0.0) + row["amount"]
+            sums[row["component"]] = sums.get(row["component"], 0.0) + (row["amount"] or 0.0)
     return sums
 
 
@@ -276,117 +319,11 @@ def _bridge_table(
     rows = []
     for segment in segments:
         amounts = _amounts(years, segment)
+        parts = [row["amount"] for row in years["bridge"] if row["segment"] == segment]
+        if None in parts:
+            continue
         cells = (money_cell(t, amounts.get(name), signed=True) for name in order)
         total = money_cell(t, sum(amounts.values()), signed=True)
         tone = "total" if segment == "all" else ""
-        rows.append(Row((Cell(segment_name(t, segment)), *cells, total), tone))
+        rows.append(Row((Cell(segment_label(t, years, segment)), *cells, total), tone))
     return Table(_("Parts of the change of revenue, by segment"), columns, tuple(rows))
-
-
-def _segments_section(t: Tongue, years: Mapping[str, Any]) -> Section:
-    """Indicators of each segment in both views: customers followed, or the same rule each year."""
-    _ = t.gettext
-    views = {
-        "followed": _("The same customers, followed: segments as of year 1"),
-        "same_rule": _("The same rule each year: other customers may be in it"),
-    }
-    folds = []
-    for view, caption in views.items():
-        rows = [row for row in years["segments"] if row["view"] == view]
-        if rows:
-            folds.append(Fold(caption, tables=(_segments_table(t, caption, rows),)))
-    notes = [str(note) for note in years.get("notes", ())]
-    if REGRESSION in notes:
-        title = _("Why the best customers of last year always seem to fall")
-        folds.append(Fold(title, (t.gettext(REGRESSION),)))
-    asides = tuple(sentence(t.gettext(note)) for note in notes if note != REGRESSION)
-    lead = [r for r in years["segments"] if r["view"] == "same_rule" and r["metric"] == "revenue"]
-    lead.sort(key=lambda row: -abs(row["change"] or 0.0))
-    texts = tuple(_segment_sentence(t, row) for row in lead if row["segment"] != "all")[:6]
-    title = _("Segment by segment")
-    return Section("segments", title, actions=texts, asides=asides, folds=tuple(folds))
-
-
-def _segment_sentence(t: Tongue, row: Mapping[str, Any]) -> str:
-    _ = t.gettext
-    values = {
-        "segment": segment_name(t, row["segment"]),
-        "change": t.money(row["change"], step=1.0, signed=True),
-        "relative": t.percent(row["relative_change"], 1, signed=True),
-    }
-    return _("%(segment)s: revenue %(change)s (%(relative)s on last year).") % values
-
-
-def _segments_table(t: Tongue, caption: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    _ = t.gettext
-    columns = (
-        Column(_("Segment"), numeric=False),
-        Column(_("Indicator"), numeric=False),
-        Column(_("Year 1")),
-        Column(_("Year 2")),
-        Column(_("Change")),
-        Column(_("Change"), "%"),
-    )
-    body = []
-    for row in rows:
-        metric, relative = row["metric"], row["relative_change"]
-        percent = None if relative is None else 100 * relative
-        body.append(
-            Row(
-                (
-                    Cell(segment_name(t, row["segment"])),
-                    Cell(_metric_label(t, metric)),
-                    Cell(_kpi(t, metric, row["year1"]), row["year1"]),
-                    Cell(_kpi(t, metric, row["year2"]), row["year2"]),
-                    Cell(_kpi(t, metric, row["change"]), row["change"]),
-                    Cell(t.number(percent, 1, signed=True), percent),
-                )
-            )
-        )
-    return Table(caption, columns, tuple(body))
-
-
-def _moves_section(t: Tongue, years: Mapping[str, Any]) -> Section:
-    """Who moved between segments: counts shaded by their share, the diagonal muted."""
-    _ = t.gettext
-    moves = years["moves"]
-    title = _("Who moved where")
-    if not moves:
-        return Section("moves", title, paragraphs=(_("No moves between segments are known."),))
-    count = {(move["from"], move["to"]): move["customers"] for move in moves}
-    starts = list(dict.fromkeys(move["from"] for move in moves))
-    ends = list(dict.fromkeys([*starts, *(move["to"] for move in moves)]))
-    ends = [end for end in ends if any((start, end) in count for start in starts)]
-    most = max((n for (start, end), n in count.items() if start != end), default=1) or 1
-    columns = (
-        Column(_("Last year in"), numeric=False),
-        *(Column(segment_name(t, end), hint=_("this year")) for end in ends),
-    )
-    rows = []
-    for start in starts:
-        cells = []
-        for end in ends:
-            n = count.get((start, end), 0)
-            weight = None if start == end else min(1.0, n / most)
-            tone = "muted" if start == end else ""
-            cells.append(Cell(t.number(n) if n else "", n, tone=tone, weight=weight))
-        rows.append(Row((Cell(segment_name(t, start)), *cells)))
-    largest = sorted((m for m in moves if m["from"] != m["to"]), key=lambda m: -m["customers"])[:3]
-    texts = tuple(_move_sentence(t, move) for move in largest)
-    table = Table(_("Customers by segment last year and this year"), columns, tuple(rows))
-    return Section("moves", title, actions=texts, tables=(table,))
-
-
-def _move_sentence(t: Tongue, move: Mapping[str, Any]) -> str:
-    n = int(move["customers"])
-    text = t.ngettext(
-        "%(n)s customer went from “%(start)s” to “%(end)s”: revenue %(change)s.",
-        "%(n)s customers went from “%(start)s” to “%(end)s”: revenue %(change)s.",
-        n,
-    )
-    return text % {
-        "n": t.number(n),
-        "start": segment_name(t, move["from"]),
-        "end": segment_name(t, move["to"]),
-        "change": t.money(move["revenue_year2"] - move["revenue_year1"], step=1.0, signed=True),
-    }

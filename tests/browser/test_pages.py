@@ -53,7 +53,7 @@ def pages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         "project": "Maison Exemple",
         "universal": samples.universal(),
         "programme": samples.programme(),
-        "years": samples.years(),
+        "years": samples.years_page(),
     }
     results = [samples.good(), samples.bad(), samples.empty(), *samples.crowd(1)]
     written = site(results, folder, **given)

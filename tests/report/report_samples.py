@@ -453,6 +453,53 @@ def programme() -> Programme:
     )
 
 
+def years_page() -> dict[str, object]:
+    """What the page of two years is given: indicators, cohorts and names besides, some hidden."""
+    given = years()
+    names = {"gold": "Or", "silver": "Argent", "bronze": "Bronze"}
+    monthly = [
+        {"month": month, "segment": segment, "active": 400 + i, "new": 40, "lost": 30,
+         "reactivated": 4, "active_12m": 4000 + i, "orders": 500, "revenue": 5e4 + 900.0 * (7 * i % 12),
+         "margin": 2e4, "frequency": 1.25, "basket": 58.0 + i % 5}
+        for segment in ("all", *names)
+        for i, month in enumerate(months(24, (2024, 1)))
+    ]  # fmt: skip
+    monthly[30] |= dict.fromkeys(name for name in monthly[30] if name not in ("month", "segment"))
+    yearly = [
+        {"year": year, "segment": segment, "active": 4300 + 10 * i, "new": 900 if i else None,
+         "lost": 880 if i else None, "reactivated": 12 if i else None,
+         "retention_rate": 0.71 if i else None, "attrition_rate": 0.29 if i else None,
+         "returning_share": 0.79 if i else None, "repurchase_rate": 0.61 + 0.02 * i,
+         "recency_days": 98.2, "tenure_days": 420.7, "frequency": 3.3, "basket": 61.2 - i,
+         "revenue": 8e5, "margin": 3e5, "share": None, "budget_ratio": None}
+        for i, year in enumerate(("year1", "year2")) for segment in ("all", *names)
+    ]  # fmt: skip
+    for row, small in ((yearly[3], True), (yearly[2], False)):
+        row.update(dict.fromkeys(name for name in row if name not in ("year", "segment")))
+        row["few"] = small
+    moves = [dict(move) for move in given["moves"]]
+    for move, small in ((moves[3], True), (moves[2], False)):
+        move.update(dict.fromkeys(("customers", "revenue_year1", "revenue_year2")))
+        move["few"] = small
+    cohorts = [
+        {"cohort": cohort, "age": age, "customers": 90 - i, "active": 30 - age,
+         "retention": (30 - age) / (90 - i)}
+        for i, cohort in enumerate(months(8, (2025, 5))) for age in range(8 - i)
+    ]  # fmt: skip
+    cohorts[1] |= {"active": None, "retention": None}
+    return given | {
+        "kpis_by_month": monthly,
+        "kpis_by_year": yearly,
+        "moves": moves,
+        "cohorts": cohorts,
+        "definitions": {
+            "returning_share": {"en": "Not retention.", "fr": "Ce n'est pas la rétention."}
+        },
+        "names": {name: {"en": name.title(), "fr": french} for name, french in names.items()},
+        "min_cell": 5,
+    }
+
+
 def years() -> dict[str, object]:
     """What `compare --format json` gives, with amounts that add up."""
     bridge = {

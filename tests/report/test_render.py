@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -10,8 +11,22 @@ from pathlib import Path
 import pytest
 import report_samples as samples
 
+from loyalty_exp.compare.causes import MeasuredEffect, causes
+from loyalty_exp.compare.windows import Window, check_windows
 from loyalty_exp.measure.results import CampaignResult
+from loyalty_exp.report.parts import said
 from loyalty_exp.report.render import fragment, single_file, site
+from loyalty_exp.report.tongue import Tongue
+from loyalty_exp.report.views import Foot
+from loyalty_exp.report.years import causes_section, years_page
+
+YEAR1, YEAR2 = (Window(dt.date(y, 1, 1), dt.date(y, 12, 31)) for y in (2020, 2021))
+QUIET = (
+    YEAR1,
+    YEAR2,
+    [YEAR1.start + dt.timedelta(days=i) for i in range(2, 729)],
+)
+"""Two years whose first and last days hold no order."""
 
 
 class Reader(HTMLParser):
@@ -67,7 +82,7 @@ def pages(
         project="Maison Exemple",
         universal=samples.universal(),
         programme=samples.programme(),
-        years=samples.years(),
+        years=samples.years_page(),
     )
     assert sorted(written) == sorted(folder.iterdir())
     return {path.name: path.read_text(encoding="utf-8") for path in written}
@@ -217,3 +232,61 @@ def test_an_index_of_two_hundred_campaigns_is_under_three_megabytes() -> None:
     many = [replace(template, campaign=f"c{i}") for i in range(200)]
     t = Tongue("fr")
     assert len(page_html(t, index_page(t, many, "X")).encode()) < 3_000_000
+
+
+def text_of(years: dict[str, object], language: str, tmp_path: Path) -> str:
+    given = {"language": language, "project": "Maison Exemple", "years": years}
+    written = site([samples.single()], tmp_path, **given)
+    page = next(path for path in written if path.name == "years.html")
+    return Reader(page.read_text(encoding="utf-8")).text
+
+
+def test_the_years_show_indicators_cohorts_and_definitions(tmp_path: Path) -> None:
+    text = text_of(samples.years_page(), "fr", tmp_path)
+    assert "Or" in text
+    assert "gold" not in text
+    assert "Ce n'est pas la rétention." in text
+    assert "Sur 100 clients arrivés un mois donné" in text
+    assert "71,0 %" in text
+    assert "< 5" in text
+
+
+def test_the_years_need_no_more_than_the_comparison(tmp_path: Path) -> None:
+    text = text_of(samples.years(), "en", tmp_path)
+    assert "How the customers fared" not in text
+    assert "Who moved where" in text
+
+
+def test_fields_of_a_few_customers_are_told_from_those_beside() -> None:
+    page = years_page(Tongue("en"), samples.years_page(), "X", Foot((), "", ""))
+    (matrix,) = next(section for section in page.sections if section.anchor == "moves").tables
+    assert [cell.text for cell in matrix.rows[0].cells] == ["Gold", "900", "225", "*", "<\u00a05"]
+    assert matrix.rows[0].cells[4].value is None
+
+
+def test_causes_are_told_as_proven_or_not_the_most_money_first() -> None:
+    years = samples.years_page()
+    proven = years["causes"][1]
+    loss = proven | {"segment": "bronze", "caused": -90_000.0, "caused_ci_lower": -150_000.0,
+                     "caused_ci_upper": -30_000.0}  # fmt: skip
+    unclear = proven | {"segment": "silver", "caused": 50_000.0, "caused_ci_lower": -5_000.0}
+    section = causes_section(Tongue("en"), years | {"causes": [proven, unclear, loss]})
+    first, second, third = section.actions
+    assert first.startswith("Bronze: the campaigns caused \u2212€90,000 of revenue (between")
+    assert second.startswith("Silver: what the campaigns caused is not proven (between")
+    assert third.startswith("Gold: the campaigns caused +€18,400 of revenue (between €4,100 and")
+
+
+def test_remarks_of_the_comparison_keep_their_figures() -> None:
+    calendar = "The calendar gives year 1 1 more day(s): 366 days against 365."
+    assert said(Tongue("en"), calendar) == calendar
+    text = said(Tongue("fr"), calendar)
+    assert "année 1" in text
+    assert "366" in text
+    assert "365" in text
+    several = causes({"gold": 3.0}, [MeasuredEffect("gold", name, 1.0, 0.0, 2.0) for name in "ab"])
+    assert "(a, b)" in said(Tongue("fr"), several[0].note)
+    assert "campagnes" in said(Tongue("fr"), several[0].note)
+    quiet = check_windows(*QUIET)
+    assert quiet
+    assert all(said(Tongue("fr"), remark) != remark for remark in quiet)
