@@ -22,7 +22,7 @@ SIZES = (60, 200, 500, 2_000, 5_000)
 PROMISES = {
     1: "Interval of the product, no effect: coverage, and claims above the truth",
     2: "Welch interval at a holdout of half; coverage with an effect of +30 %",
-    3: "No bias; Welch interval equal to tea-tasting's",
+    3: "No bias, without an effect and at +5 %; Welch interval equal to tea-tasting's",
     4: "Twelve looks: false alarms, power",
     5: "Boundary against exact integration",
     6: "Path: all months inside the band",
@@ -31,6 +31,8 @@ PROMISES = {
     9: "Losses from the arms: size and power",
     10: "Real orders, random splits: coverage",
 }
+SMALL, LARGE = 0.05, 0.3
+YEAR, MONTH = "12 months", "one month"
 NOISE = 2.0
 INFINITE = float("inf")
 
@@ -88,14 +90,15 @@ def plan() -> dict[Cell, int]:
 
     ends = (TENTH, HALF)
     add("intervals", SIZES, HOLDOUTS, 0.0)
-    add("intervals", SIZES, HOLDOUTS, 0.3)
+    add("intervals", SIZES[2:], HOLDOUTS, SMALL)
+    add("intervals", SIZES, HOLDOUTS, LARGE)
     add("looks", (2_000, 10_000), ends, 0.0)
     add("paths", (500, 2_000, 5_000), (HALF,), 0.0)
     add("permutations", (60, 500, 2_000), HOLDOUTS, 0.0)
-    add("reached", (500, 2_000, 5_000), ends, 0.05)
-    add("returns", (500, 2_000, 5_000), ends, 0.05)
-    add("decompositions", (200, 500, 2_000, 5_000), ends, 0.05)
-    cells[Cell("looks", "B2C", 50_000, TENTH, 0.05)] = 2_000
+    add("reached", (500, 2_000, 5_000), ends, SMALL)
+    add("returns", (500, 2_000, 5_000), ends, SMALL)
+    add("decompositions", (200, 500, 2_000, 5_000), ends, SMALL)
+    cells[Cell("looks", "B2C", 50_000, TENTH, SMALL)] = 2_000
     cells[Cell("lost", "any", 5_000, TENTH)] = DRAWS["lost"]
     for holdout in HOLDOUTS:
         cells[Cell("real_orders", "real orders", 2_469, holdout)] = DRAWS["real_orders"]
@@ -105,7 +108,8 @@ def plan() -> dict[Cell, int]:
 def checks(results: Results) -> list[Check]:
     """Every figure that a bar speaks of."""
     judges: list[Callable[[Cell, Tally], Iterator[Check]]] = [
-        _intervals,
+        _switch,
+        _welch_and_bias,
         _looks,
         _others,
         _real_orders,
@@ -131,32 +135,35 @@ def _check(bar: int, cell: Cell, tally: Tally, name: str, low: float, high: floa
     return Check(bar, label, tally.mean(name), tally.error(name), low, high)
 
 
-def _intervals(cell: Cell, tally: Tally) -> Iterator[Check]:
-    if cell.study != "intervals":
+def _switch(cell: Cell, tally: Tally) -> Iterator[Check]:
+    if cell.study != "intervals" or cell.relative == SMALL:
         return
-    year, month, n = "12 months", "one month", cell.units
-    cover = f"switch/{year}/cover"
-    if cell.relative:
+    n, cover = cell.units, f"switch/{YEAR}/cover"
+    if cell.relative == LARGE:
         yield _check(2, cell, tally, cover, 0.92 if n == 60 else 0.935, 1.0)
-    else:
-        low, high = {60: (0.925, 0.99), 200: (0.93, 0.985)}.get(n, (0.935, 0.975))
-        yield _check(1, cell, tally, cover, low, high)
-        # A single month of 60 or 200 customers often has no buyer in the holdout at all.
-        for outcome in (year, month) if n >= 500 else (year,):
-            if cell.holdout < HALF:
-                yield _check(1, cell, tally, f"switch/{outcome}/over", 0.0, 0.045)
-            elif n >= 500:
-                yield _check(2, cell, tally, f"W1/{outcome}/cover", 0.94, 0.968)
-                for tail in ("over", "under"):
-                    yield _check(2, cell, tally, f"W1/{outcome}/{tail}", 0.013, 0.035)
-        if n >= 500:
-            yield _check(1, cell, tally, f"switch/{month}/cover", 0.935, 0.975)
+        return
+    low, high = {60: (0.925, 0.99), 200: (0.93, 0.985)}.get(n, (0.935, 0.975))
+    yield _check(1, cell, tally, cover, low, high)
     if n >= 500:
-        for outcome in (year, month):
-            name = f"bias/{outcome}"
-            errors = tally.mean(name) / tally.error(name)
-            label = f"bias in Monte-Carlo errors, {outcome}: {where(cell)}"
-            yield Check(3, label, errors, 0.0, -3.0, 3.0)
+        yield _check(1, cell, tally, f"switch/{MONTH}/cover", 0.935, 0.975)
+    if cell.holdout < HALF:
+        # A single month of 60 or 200 customers often has no buyer in the holdout at all.
+        for outcome in (YEAR, MONTH) if n >= 500 else (YEAR,):
+            yield _check(1, cell, tally, f"switch/{outcome}/over", 0.0, 0.045)
+
+
+def _welch_and_bias(cell: Cell, tally: Tally) -> Iterator[Check]:
+    # At +30 % the pooled slope itself depends on who is treated: shown on the page, not judged.
+    if cell.study != "intervals" or cell.units < 500 or cell.relative == LARGE:
+        return
+    for outcome in (YEAR, MONTH):
+        if cell.holdout == HALF and not cell.relative:
+            yield _check(2, cell, tally, f"W1/{outcome}/cover", 0.94, 0.968)
+            for tail in ("over", "under"):
+                yield _check(2, cell, tally, f"W1/{outcome}/{tail}", 0.013, 0.035)
+        errors = tally.mean(f"bias/{outcome}") / tally.error(f"bias/{outcome}")
+        label = f"bias in Monte-Carlo errors, {outcome}: {where(cell)}"
+        yield Check(3, label, errors, 0.0, -3.0, 3.0)
 
 
 def _looks(cell: Cell, tally: Tally) -> Iterator[Check]:

@@ -53,4 +53,9 @@ class Tally:
         if total == squares:
             share = (total + 2) / (n + 4)
             return float(np.sqrt(share * (1 - share) / (n + 4)))
-        return float(np.sqrt(max(squares / n - (total / n) ** 2, 0.0) / n))
+        return self.spread(name) / float(np.sqrt(n))
+
+    def spread(self, name: str) -> float:
+        """Standard deviation of one value."""
+        n, total, squares = self.sums.get(name, np.zeros(3))
+        return float(np.sqrt(max(squares / n - (total / n) ** 2, 0.0))) if n else float("nan")
