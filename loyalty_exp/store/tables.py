@@ -1,8 +1,8 @@
 """The tables of the store, one database. Says what is kept; holds no query.
 
 Facts (`loads`, `rejects`, `launches`, `assignments`, `exposures`, `costs`, `published`, `journal`)
-are appended, never updated; only `forget` replaces a person's id in them. A calendar month is stored as its index, year x 12 + month, so that
-differences are numbers of months.
+are appended, never updated; only `forget` replaces a person's id in them. A calendar month is
+stored as its index, year x 12 + month, so that differences are numbers of months.
 """
 
 from __future__ import annotations
