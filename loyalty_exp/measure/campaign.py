@@ -40,6 +40,7 @@ from loyalty_exp.measure.results import (
     Look,
     MoneyMonth,
     Provenance,
+    Verdict,
 )
 from loyalty_exp.measure.small import (
     LARGEST_ROSTER,
@@ -52,11 +53,13 @@ from loyalty_exp.measure.small import (
 )
 from loyalty_exp.measure.verdict import decided_side, elapsed_shares, verdict
 from loyalty_exp.store.outcomes import ALL, Outcomes, read_outcomes, window_of
+from loyalty_exp.store.queries.draw import UNIVERSAL
 from loyalty_exp.store.queries.moments import Window
 from loyalty_exp.store.queries.registry import has_exposures
 
 __all__ = ["JUDGED_TOGETHER", "judge_together", "looks_together", "measure_campaign", "questions"]
 
+MARGIN_ONLY = "before the costs of the campaigns, which are taken off the programme's total"
 JUDGED_TOGETHER = "wider than read alone: the arms of the campaign are judged together (Holm)"
 
 
@@ -112,6 +115,8 @@ def measure_campaign(
         arms.append(
             replace(
                 found,
+                n_treated=sum(wave.units_of(arm) for wave in plans),
+                n_holdout=sum(wave.units_of(plan.holdout) for wave in plans),
                 band="sup-t" if band is None else "permutation max-t",
                 permutation_p_value=None
                 if units is None
@@ -277,5 +282,20 @@ def _arm(
         sensitivity=sensitivity(plan, outcomes, calendar, arm),
         heterogeneity=compare_segments(plan, outcomes, calendar, arm),
         permutation_p_value=None,
-        verdict=verdict(plan, outcomes, calendar, arm, money, checks),
+        verdict=_verdict(plan, outcomes, calendar, arm, money, checks),
     )
+
+
+def _verdict(
+    plan: FrozenPlan,
+    outcomes: Outcomes,
+    calendar: Calendar,
+    arm: str,
+    money: Economics,
+    checks: Sequence[Check],
+) -> Verdict:
+    """The verdict; that of the programme as a whole says what is not in it."""
+    found = verdict(plan, outcomes, calendar, arm, money, checks)
+    if plan.campaign != UNIVERSAL:
+        return found
+    return replace(found, reasons=(*found.reasons, MARGIN_ONLY))

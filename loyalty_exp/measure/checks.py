@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import sqlalchemy as sa
+from scipy import stats
 
 from loyalty_exp.declare.frozen import Calendar, FrozenPlan
 from loyalty_exp.measure.draw_checks import (
@@ -22,7 +23,14 @@ from loyalty_exp.measure.draw_checks import (
     roster_check,
     split_check,
 )
-from loyalty_exp.measure.effects import Question, method_of, solve
+from loyalty_exp.measure.effects import (
+    Question,
+    governing,
+    look_boundaries,
+    method_of,
+    names_of,
+    solve,
+)
 from loyalty_exp.measure.results import Check, CheckStatus, Economics
 from loyalty_exp.stats.ancova import (
     IntervalMethod,
@@ -33,6 +41,7 @@ from loyalty_exp.stats.ancova import (
 from loyalty_exp.stats.planning import minimum_detectable_effect
 from loyalty_exp.store.outcomes import Outcomes, covariate_of, read_outcomes
 from loyalty_exp.store.queries import checks as queries
+from loyalty_exp.store.queries.draw import UNIVERSAL
 from loyalty_exp.store.queries.moments import Window
 
 __all__ = ["campaign_checks"]
@@ -82,25 +91,51 @@ def campaign_checks(
         randomization_check(rosters),
         split_check(rosters),
         balance_check(connection, plans, histories),
-        _contamination_check(plan, outcomes),
+        _contamination_check(connection, plans, outcomes),
         _reach_check(plan, outcomes),
         _aa_check(connection, plans, known),
-        _power_check(plan, outcomes, calendar, money),
+        _power_check(governing(plans), outcomes, calendar, money),
         _buyers_check(connection, plans, calendar),
         _history_check(plan, histories, known),
         _deviations_check(deviations),
     )
 
 
-def _contamination_check(plan: FrozenPlan, outcomes: Outcomes) -> Check:
-    """Holdout units with a contact of this campaign."""
+def _contamination_check(
+    connection: sa.Connection, plans: Sequence[FrozenPlan], outcomes: Outcomes
+) -> Check:
+    """Holdout units with a contact of this campaign; of any, for the universal holdout."""
+    plan = plans[0]
     counted = _reached(outcomes, [plan.holdout])
+    if plan.campaign == UNIVERSAL:
+        counted = _reached_by_any(connection, plans)
     if counted is None:
         return Check("contamination", ABSENT, critical=True, values={})
     contaminated, share = counted
     status = PASSED if not contaminated else FAILED if share >= CONTAMINATED else WARNING
     values = {"contaminated": contaminated, "share": share}
     return Check("contamination", status, critical=True, values=values)
+
+
+def _reached_by_any(
+    connection: sa.Connection, plans: Sequence[FrozenPlan]
+) -> tuple[int, float] | None:
+    """Holdout units with a contact of any campaign while held out; None without a log."""
+    units = sum(plan.units_of(plan.holdout) for plan in plans)
+    if not units or not connection.scalar(queries.any_contact()):
+        return None
+    reached = sum(
+        int(
+            connection.scalar(
+                queries.units_contacted(
+                    plan.campaign, plan.wave, plan.holdout, plan.start, plan.measure_until
+                )
+            )
+            or 0
+        )
+        for plan in plans
+    )
+    return reached, reached / units
 
 
 def _reach_check(plan: FrozenPlan, outcomes: Outcomes) -> Check:
@@ -128,7 +163,7 @@ def _aa_check(connection: sa.Connection, plans: Sequence[FrozenPlan], known: int
 
     As many months as are planned, at most half of those known; Bonferroni over the arms.
     """
-    plan = plans[0]
+    plan = governing(plans)
     months = min(plan.looks, (known + 1) // 2)
     if months < 1:
         return Check("aa_before", ABSENT, critical=False, values={})
@@ -169,22 +204,26 @@ def _before(plan: FrozenPlan, months: int) -> Window:
 def _power_check(
     plan: FrozenPlan, outcomes: Outcomes, calendar: Calendar, money: Mapping[str, Economics]
 ) -> Check:
-    """Effect on margin that is detected with a power of 80 %, against the one that breaks even.
+    """Effect on margin that this reading detects with a power of 80 %, against break-even.
 
-    At the last closed month, both as a share of the holdout's margin; of several arms the one
-    whose test is weakest against its cost.
+    At the boundary of the last closed month, both as a share of the holdout's margin; of several
+    arms the one whose test is weakest against its cost. None where too few decide the result.
     """
     lines = []
     for arm in plan.treated_arms if calendar.closed else ():
-        name = f"margin_c{calendar.closed - 1}"
-        effects = solve(outcomes, Question(arm, plan.holdout), [name])
-        if effects is None or not np.isfinite(effects.estimate[0]):
+        question = Question(arm, plan.holdout)
+        method = method_of(plan, question, "margin")
+        looks = solve(outcomes, question, names_of("margin", calendar.closed, cumulative=True))
+        if looks is None or method is IntervalMethod.TOO_FEW or np.isnan(looks.estimate[-1]):
             continue
-        method = method_of(plan, Question(arm, plan.holdout), "margin")
+        alphas = [1 - money[arm].level] * calendar.closed
+        boundary = look_boundaries(plan, looks, alphas=alphas)[-1]
+        effects = looks.select(looks.outcomes[-1:])
         treated, control = method_covariance(effects, method)
         error = float(np.sqrt(treated[0, 0] + control[0, 0]))
         df = effects.pooled_df if method is IntervalMethod.W2 else float(effects.df[0])
-        detectable = minimum_detectable_effect(error, df, alpha=plan.alpha)
+        alpha = float(2 * stats.norm.sf(boundary))
+        detectable = minimum_detectable_effect(error, df, alpha=alpha)
         even, base = money[arm].break_even_per_unit, float(effects.mean_control[0])
         lines.append((detectable - even, arm, detectable, even, base))
     if not lines:

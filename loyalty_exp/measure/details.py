@@ -29,6 +29,7 @@ from loyalty_exp.measure.results import (
 from loyalty_exp.stats.ancova import (
     IntervalMethod,
     JointEffects,
+    Reason,
     critical_values,
     interval,
     joint_effects,
@@ -50,6 +51,7 @@ __all__ = [
     "sensitivity",
 ]
 
+JOINED = "not estimable: customers joined the campaign over several months"
 WEAK_REACH = "take care: few more were reached than without the campaign, the estimate leans"
 
 
@@ -58,7 +60,8 @@ def decomposition(
 ) -> Decomposition | None:
     """Reactivation, frequency and basket of the cumulative effect on revenue per unit.
 
-    None before the first closed month, or where an arm has nobody.
+    None before the first closed month, or where an arm has nobody; without limits where too few
+    decide the result.
     """
     last = calendar.closed - 1
     active, orders, revenue = names = [f"{m}_c{last}" for m in ("active", "orders", "revenue")]
@@ -66,19 +69,26 @@ def decomposition(
     if effects is None:
         return None
     parts = decompose(effects, active, orders, revenue, 1 - plan.alpha)
+    few = _too_few(plan, arm)
     components = tuple(
-        Component(name, _estimate(*limits))
+        Component(name, _bare(_estimate(*limits), few=few))
         for name, *limits in zip(COMPONENTS, parts.estimate, parts.lower, parts.upper, strict=True)
     )
-    return Decomposition(components, finite(parts.total), _notes(parts.reason))
+    notes = (*_notes(parts.reason), *((str(Reason.TOO_FEW),) if few else ()))
+    return Decomposition(components, finite(parts.total), notes)
 
 
 def fading(plan: FrozenPlan, outcomes: Outcomes, calendar: Calendar, arm: str) -> Wearout | None:
     """Slope of the monthly effect on revenue per unit, after the first full month.
 
     A campaign that starts within a month has its first full month next. Four closed months are
-    needed after that one; before, the slope is None with the reason.
+    needed after that one; before, the slope is None with the reason. So it is where customers
+    joined in several waves: the effect per unit then grows with those who have joined.
     """
+    if len(outcomes.waves) > 1:
+        return Wearout(Estimate(None, None, None), None, (JOINED,))
+    if _too_few(plan, arm):
+        return Wearout(Estimate(None, None, None), None, (str(Reason.TOO_FEW),))
     first = 1 if plan.start.day == 1 else 2
     months = range(first, calendar.closed)
     names = [f"revenue_{k}" for k in months]
@@ -104,7 +114,8 @@ def pulled_forward(
     effects = solve(outcomes, Question(arm, plan.holdout), [at_end, after])
     if effects is None:
         return None
-    return _linear(pull_forward(effects, at_end, after, 1 - plan.alpha))
+    found = _linear(pull_forward(effects, at_end, after, 1 - plan.alpha))
+    return _bare(found, few=_too_few(plan, arm))
 
 
 def reached_effect(
@@ -123,6 +134,8 @@ def reached_effect(
     covariates = [covariate_of(name) for name in names]
     looks = joint_effects(comparisons, names, covariates)
     method = method_of(plan, question, plan.metric)
+    if method is IntervalMethod.TOO_FEW:
+        return Estimate(None, None, None), (str(Reason.TOO_FEW),)
     last, boundary = looks.select(names[-1:]), look_boundaries(plan, looks)[-1]
     down, up = critical_values(last, method, critical=boundary)
     found = effect_per_reached(
@@ -168,7 +181,7 @@ def compare_segments(
 
     Cochran's Q first; p-values of the segments adjusted by Holm; effects shrunken to the common
     mean where three segments or more can be estimated. None for a single segment or before the
-    first closed month.
+    first closed month; no test and no limits where too few decide the result.
     """
     segments = outcomes.segments
     if len(segments) < 2 or not calendar.closed:
@@ -178,7 +191,8 @@ def compare_segments(
     name = f"{plan.metric}_c{calendar.closed - 1}"
     found = [solve(outcomes, Question(arm, plan.holdout, part), [name]) for part in segments]
     effects = [np.nan if one is None else float(one.estimate[0]) for one in found]
-    errors = [np.nan if one is None else _error(one, method) for one in found]
+    known = method is not IntervalMethod.TOO_FEW
+    errors = [np.nan if one is None or not known else _error(one, method) for one in found]
     p = [np.nan if one is None else float(p_values(one, method)[0]) for one in found]
     test, drawn = heterogeneity(effects, errors), shrink(effects, errors)
     reach = float(stats.norm.isf(plan.alpha / 2)) * drawn.standard_error
@@ -201,6 +215,16 @@ def _only(effects: JointEffects, method: IntervalMethod, level: float) -> Estima
     """The effect on a single outcome with its interval."""
     lower, upper = interval(effects, method, level)
     return _estimate(effects.estimate[0], lower[0], upper[0])
+
+
+def _too_few(plan: FrozenPlan, arm: str) -> bool:
+    """Whether the frozen method gives no interval for revenue."""
+    return method_of(plan, Question(arm, plan.holdout), "revenue") is IntervalMethod.TOO_FEW
+
+
+def _bare(estimate: Estimate, *, few: bool) -> Estimate:
+    """The estimate, without its limits where too few decide it."""
+    return Estimate(estimate.value, None, None) if few else estimate
 
 
 def _error(effects: JointEffects, method: IntervalMethod) -> float:

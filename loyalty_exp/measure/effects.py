@@ -17,6 +17,7 @@ from loyalty_exp.measure.results import EffectRow, Estimate, Look
 from loyalty_exp.stats.ancova import (
     IntervalMethod,
     JointEffects,
+    Reason,
     interval,
     interval_notes,
     joint_effects,
@@ -55,6 +56,9 @@ MEAN_METRICS = ("revenue", "margin", "orders", "active", "net")
 
 RATIO_METRICS = {"basket": ("revenue", "orders"), "frequency": ("orders", "active")}
 """Metrics that are ratios of two means: revenue per order, orders per active month."""
+
+UNLIKE = 2
+"""How many times the units of another a treated arm has before they are unlike in size."""
 
 EXPLORATORY_POINTS = 1024
 """Integration points for a part of the audience: the error spent is then within .0025 of alpha."""
@@ -101,10 +105,15 @@ def governing(plans: Sequence[FrozenPlan]) -> FrozenPlan:
 
 
 def method_of(plan: FrozenPlan, question: Question, metric: str) -> IntervalMethod:
-    """The frozen method against the holdout; Welch's between treated arms, which are alike."""
-    if question.against != plan.holdout:
-        return IntervalMethod.W1
-    return IntervalMethod(plan.methods[f"{question.arm}:{metric}"])
+    """The frozen method against the holdout; between treated arms what their sizes ask for.
+
+    Treated arms of like size have no skewed difference: Welch's. Where one has more than twice the
+    units of the other, the careful one: it is a small holdout to the other.
+    """
+    if question.against == plan.holdout:
+        return IntervalMethod(plan.methods[f"{question.arm}:{metric}"])
+    sizes = sorted(plan.units_of(arm) for arm in (question.arm, question.against))
+    return IntervalMethod.W2 if sizes[1] > UNLIKE * sizes[0] else IntervalMethod.W1
 
 
 def solve(outcomes: Outcomes, question: Question, variables: Sequence[str]) -> JointEffects | None:
@@ -209,7 +218,8 @@ def ratio_rows(
     """Differences of basket and frequency, by month and cumulative, each read alone.
 
     They compare buyers with buyers, who are not the same people in both arms: no total, no
-    relative effect, no interval for all months together.
+    relative effect, no interval for all months together. No interval at all where the frozen method
+    of what is divided gives none.
     """
     comparisons = outcomes.comparisons(
         question.arm, question.against, question.segment, question.wave
@@ -224,12 +234,16 @@ def ratio_rows(
     rows = []
     for metric, (above, below) in RATIO_METRICS.items():
         past = (f"{above}_x", f"{below}_x")
+        few = method_of(plan, question, above) is IntervalMethod.TOO_FEW
         for month, suffix, closed in suffixes:
             names = (f"{above}_{suffix}", f"{below}_{suffix}")
             effect = ratio_effect(comparisons, *names, past, 1 - plan.alpha)
             z = effect.estimate / np.sqrt(effect.variance)
             p = 2 * stats.t.sf(abs(z), effect.df)
-            notes = (AMONG_BUYERS, *((str(effect.reason),) if effect.reason else ()))
+            if few:
+                effect, p = replace(effect, lower=np.nan, upper=np.nan), np.nan
+            reasons = [effect.reason] if effect.reason else [Reason.TOO_FEW] if few else []
+            notes = (AMONG_BUYERS, *map(str, reasons))
             rows.append(
                 EffectRow(
                     campaign=plan.campaign,

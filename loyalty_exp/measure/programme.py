@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 from loyalty_exp.measure.effects import CUMULATIVE
-from loyalty_exp.measure.results import CampaignResult, EffectRow, Estimate, Programme
+from loyalty_exp.measure.results import CampaignResult, Economics, EffectRow, Estimate, Programme
 from loyalty_exp.store.outcomes import ALL
 
 __all__ = ["programme"]
@@ -23,7 +23,8 @@ OVERLAP = (
 def programme(universal: CampaignResult, campaigns: Sequence[CampaignResult]) -> Programme:
     """The whole programme's result, from the universal holdout; never the sum of its campaigns.
 
-    The cost is that of the campaigns that started while the universal holdout ran. It is taken as
+    The cost is that of the campaigns that started while the universal holdout ran, up to the month
+    that the margin reaches to: money and what it bought are of the same months. It is taken as
     certain: the spread of redemptions, small beside that of the margin, is not in the interval.
 
     Args:
@@ -33,7 +34,7 @@ def programme(universal: CampaignResult, campaigns: Sequence[CampaignResult]) ->
     plan = universal.plan
     inside = [c for c in campaigns if plan.start <= c.plan.start <= plan.measure_until]
     arm = universal.arms[0]
-    cost = math.fsum(a.economics.cost for c in inside for a in c.arms)
+    cost = math.fsum(_spent(a.economics, universal.closed_through) for c in inside for a in c.arms)
     revenue = _row(universal, arm.arm, "revenue")
     treated = None
     if revenue is not None and revenue.mean_treated is not None:
@@ -52,6 +53,12 @@ def programme(universal: CampaignResult, campaigns: Sequence[CampaignResult]) ->
         campaigns=len(inside),
         notes=_programme_notes(len(inside), len(campaigns), missing=len(nets) - len(known)),
     )
+
+
+def _spent(money: Economics, until: str | None) -> float:
+    """What an arm had cost by the end of a month (YYYY-MM)."""
+    costs = [month.cost for month in money.months if until is not None and month.month <= until]
+    return costs[-1] if costs else 0.0
 
 
 def _programme_notes(inside: int, campaigns: int, missing: int) -> tuple[str, ...]:

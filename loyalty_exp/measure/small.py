@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from loyalty_exp.declare.frozen import Calendar, FrozenPlan
-from loyalty_exp.measure.effects import finite
+from loyalty_exp.measure.effects import Question, finite, method_of
 from loyalty_exp.measure.results import EffectRow, Estimate, Influence
 from loyalty_exp.stats.ancova import Comparison, IntervalMethod, interval, joint_effects
 from loyalty_exp.stats.moments import Moments
 from loyalty_exp.stats.resampling import max_t_band, permutation_test
-from loyalty_exp.store.outcomes import ALL, Outcomes, covariate_of
+from loyalty_exp.store.outcomes import ALL, Outcomes, covariate_of, pooled_waves
 from loyalty_exp.store.queries.moments import Window, largest_units, unit_rows
 
 __all__ = [
@@ -137,9 +137,11 @@ def path_band(
 ) -> dict[str, Estimate] | None:
     """The permutation max-t band of the primary metric's monthly effects, by month begun.
 
-    None with several waves, whose effects are combined otherwise, and where no month has limits.
+    None with several waves, whose effects are combined otherwise, where no month has limits, and
+    where too few decide the result for any limits to be given.
     """
-    if units.waves > 1 or not calendar.begun:
+    method = method_of(plan, Question(arm, plan.holdout), plan.metric)
+    if units.waves > 1 or not calendar.begun or method is IntervalMethod.TOO_FEW:
         return None
     chosen, treated = _pair(units, arm, plan.holdout)
     months = [units.values[f"{plan.metric}_{k}"][chosen] for k in range(calendar.begun)]
@@ -184,6 +186,7 @@ def influence(
 
     Their moments are taken off, so that no other unit is read. Verdicts are compared like for
     like: whether Welch's interval lies above, below or around 0, with everybody and without them.
+    Where too few decide the result there are no limits, and so no verdict to compare.
 
     Args:
         plan: the frozen plan.
@@ -192,24 +195,27 @@ def influence(
         calendar: which months are closed.
         arm: a treated arm.
     """
-    treated, control = outcomes.arm(arm), outcomes.arm(plan.holdout)
-    waves = [wave for wave in treated if wave in control]
-    if not calendar.closed or not waves:
+    pools = pooled_waves(outcomes.arm(arm), outcomes.arm(plan.holdout))
+    if not calendar.closed or not pools:
         return ()
     name = f"{plan.metric}_c{calendar.closed - 1}"
     names = (name, covariate_of(name))
+    whole = outcomes.comparisons(arm, plan.holdout)
+    waves = [wave for pool in pools for wave in pool]
+    frozen = method_of(plan, Question(arm, plan.holdout), plan.metric)
+    method = frozen if frozen is IntervalMethod.TOO_FEW else IntervalMethod.W1
 
     def without(count: int) -> Estimate:
         gone = {side: _ranked(largest, waves, side, count) for side in (arm, plan.holdout)}
         comparisons = [
             Comparison(
-                _less(treated[wave].select(names), gone[arm][wave]),
-                _less(control[wave].select(names), gone[plan.holdout][wave]),
+                _less(part.treated.select(names), _of(gone[arm], pool)),
+                _less(part.control.select(names), _of(gone[plan.holdout], pool)),
             )
-            for wave in waves
+            for part, pool in zip(whole, pools, strict=True)
         ]
         effects = joint_effects(comparisons, names[:1], names[1:])
-        lower, upper = interval(effects, IntervalMethod.W1, 1 - plan.alpha)
+        lower, upper = interval(effects, method, 1 - plan.alpha)
         return Estimate(finite(effects.estimate[0]), finite(lower[0]), finite(upper[0]))
 
     everybody = without(0)
@@ -240,6 +246,11 @@ def _ranked(largest: Largest, waves: Sequence[int], arm: str, count: int) -> dic
     pooled = np.concatenate(list(rows.values()))
     top = np.argsort(-pooled[:, 0], kind="stable")[:count]
     return {wave: pooled[top][origin[top] == wave] for wave in waves}
+
+
+def _of(rows: Mapping[int, Floats], waves: Sequence[int]) -> Floats:
+    """The rows of some waves, (some, 2)."""
+    return np.concatenate([rows[wave] for wave in waves])
 
 
 def _less(sample: Moments, gone: Floats) -> Moments:

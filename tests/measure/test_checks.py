@@ -26,9 +26,11 @@ from loyalty_exp.measure.economics import economics
 from loyalty_exp.measure.results import Check, CheckStatus
 from loyalty_exp.segment.features import customer_features
 from loyalty_exp.stats.balance import balance
+from loyalty_exp.stats.looks import boundaries, obrien_fleming
 from loyalty_exp.store import tables
 from loyalty_exp.store.engines import Store
 from loyalty_exp.store.outcomes import read_outcomes, window_of
+from loyalty_exp.store.queries.draw import UNIVERSAL
 
 PASSED, WARNING, FAILED = CheckStatus.PASSED, CheckStatus.WARNING, CheckStatus.FAILED
 ABSENT = CheckStatus.NOT_APPLICABLE
@@ -322,25 +324,50 @@ def test_few_reached_warns(case: Case) -> None:
 
 
 def test_power_against_break_even(large: Case) -> None:
-    """From the rows: (t.975 + t.8) Welch errors, as shares of the holdout's adjusted mean."""
+    """From the rows: (t of the boundary + t.8) Welch errors, as shares of the holdout's mean."""
     roster = history_of(large)
     orders = pd.DataFrame(large.orders, columns=["order", "customer", "at", "revenue"])
-    after = orders[(orders["at"] >= "2026-03-01") & (orders["at"] < "2026-06-01")]
-    y = (0.4 * after.groupby("customer")["revenue"].sum()).reindex(roster.index).fillna(0.0)
     x = 0.4 * roster.x
-    slope = sm.OLS(y, sm.add_constant(x)).fit().params.iloc[1]
-    e = y - slope * (x - x.mean())
-    call, held = (e[roster.arm == arm] for arm in ("call", "holdout"))
-    v = [side.var() / len(side) for side in (call, held)]
-    df = sum(v) ** 2 / sum(a**2 / (len(s) - 1) for a, s in zip(v, (call, held), strict=True))
-    detectable = (stats.t.isf(0.025, df) + stats.t.isf(0.2, df)) * np.sqrt(sum(v))
+    residuals = []
+    for until in ("2026-04-01", "2026-05-01", "2026-06-01"):
+        after = orders[(orders["at"] >= "2026-03-01") & (orders["at"] < until)]
+        y = (0.4 * after.groupby("customer")["revenue"].sum()).reindex(roster.index).fillna(0.0)
+        slope = sm.OLS(y, sm.add_constant(x)).fit().params.iloc[1]
+        residuals.append(y - slope * (x - x.mean()))
+    sides = [np.array(residuals)[:, (roster.arm == arm).to_numpy()] for arm in ("call", "holdout")]
+    sigma = sum(np.cov(side) / side.shape[1] for side in sides)
+    spread = np.sqrt(np.diag(sigma))
+    boundary = boundaries(sigma / np.outer(spread, spread), obrien_fleming, 0.05, 6)[-1]
+    v = [side[-1].var(ddof=1) / side.shape[1] for side in sides]
+    df = sum(v) ** 2 / sum(a**2 / (s.shape[1] - 1) for a, s in zip(v, sides, strict=True))
+    critical = stats.t.isf(stats.norm.sf(boundary), df)
+    detectable = (critical + stats.t.isf(0.2, df)) * np.sqrt(sum(v))
     large.plan = replace(large.plan, methods=dict.fromkeys(large.plan.methods, "w1"))
     found = large.checks()["power"]
-    even = 1 + 100 / len(call)
+    even = 1 + 100 / sides[0].shape[1]
+    held = sides[1][-1].mean()
     assert found.values["mde_per_unit"] == pytest.approx(detectable, rel=1e-8)
-    assert found.values["mde_relative"] == pytest.approx(detectable / held.mean(), rel=1e-8)
-    assert found.values["break_even_relative"] == pytest.approx(even / held.mean(), rel=1e-8)
+    assert found.values["mde_relative"] == pytest.approx(detectable / held, rel=1e-8)
+    assert found.values["break_even_relative"] == pytest.approx(even / held, rel=1e-8)
     assert found.status is (WARNING if detectable > even else PASSED)
+    large.plan = replace(large.plan, methods=dict.fromkeys(large.plan.methods, "too few"))
+    assert large.checks()["power"].status is ABSENT
+
+
+def test_the_universal_holdout_is_contaminated_by_any_campaign(case: Case) -> None:
+    held = list(case.roster().query("arm == 'holdout'").unit)
+    table = tables.assignments
+    case.change(table.update().values(campaign=UNIVERSAL))
+    case.plan = replace(case.plan, campaign=UNIVERSAL)
+    assert case.checks()["contamination"].status is ABSENT
+    case.expose([held[0], held[0]])
+    late = {"campaign": "autumn", "kind": "sent", "cost": None, "load_id": "t"}
+    times = (dt.datetime(2026, 2, 28, 23), dt.datetime(2026, 8, 31, 22), dt.datetime(2026, 9, 1))
+    rows = [late | {"customer": name, "at": at} for name, at in zip(held[1:], times, strict=False)]
+    case.change(tables.exposures.insert(), rows)
+    found = case.checks()["contamination"]
+    assert found.values == {"contaminated": 2, "share": 2 / len(held)}
+    assert found.status is WARNING
 
 
 def test_buyers_are_counted_from_the_start_on(case: Case) -> None:

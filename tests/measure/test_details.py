@@ -15,6 +15,7 @@ from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from loyalty_exp.measure.details import (
+    JOINED,
     compare_segments,
     decomposition,
     fading,
@@ -22,7 +23,9 @@ from loyalty_exp.measure.details import (
     reached_effect,
     sensitivity,
 )
-from loyalty_exp.measure.effects import Question, effect_rows
+from loyalty_exp.measure.effects import Question, effect_rows, ratio_rows
+from loyalty_exp.measure.results import Estimate
+from loyalty_exp.stats.ancova import Reason
 
 COUNTS = {"holdout": 300, "offer": 700}
 Make = Callable[..., Any]
@@ -202,3 +205,38 @@ def test_a_segment_without_holdout_is_shown_as_not_estimable(case: Any, calendar
     assert tin.p_value_holm is None
     assert found.df == 1
     assert all(rank.shrunken.value is None for rank in found.segments), "two are too few to shrink"
+
+
+def test_where_too_few_decide_nothing_has_limits(case: Any, calendar_of: Make) -> None:
+    _, plan, outcomes = case
+    few = replace(plan, methods=dict.fromkeys(plan.methods, "too few"))
+    calendar = calendar_of(plan, 6)
+    parts = decomposition(few, outcomes, calendar, "offer")
+    assert parts.notes == (str(Reason.TOO_FEW),)
+    after = pulled_forward(few, outcomes, calendar, "offer")
+    for found in (*(part.effect for part in parts.components), after):
+        assert found.value is not None
+        assert found.lower is None
+    assert fading(few, outcomes, calendar, "offer").notes == (str(Reason.TOO_FEW),)
+    nothing = Estimate(None, None, None)
+    assert reached_effect(few, outcomes, calendar, "offer") == (nothing, (str(Reason.TOO_FEW),))
+    segments = compare_segments(few, outcomes, calendar, "offer")
+    assert segments.p_value is None
+    for rank in segments.segments:
+        assert rank.effect.value is not None
+        assert (rank.effect.lower, rank.shrunken.lower, rank.p_value_holm) == (None, None, None)
+    for row in ratio_rows(few, outcomes, calendar, Question("offer", "holdout")):
+        assert row.effect_per_customer is not None
+        assert (row.ci_lower, row.p_value) == (None, None)
+        assert str(Reason.TOO_FEW) in row.notes
+
+
+def test_customers_who_join_month_by_month_have_no_slope(
+    company: Make, outcomes_of: Make, plan_of: Make, calendar_of: Make
+) -> None:
+    """The effect per unit of a wave that has not begun is 0: a slope would show the enrolment."""
+    waves = [company(COUNTS, months=6, wave=w, first=w, lift=0.5, seed=w) for w in range(4)]
+    plan = plan_of(COUNTS)
+    found = fading(plan, outcomes_of(*waves), calendar_of(plan, 6), "offer")
+    assert found.slope.value is None
+    assert found.notes == (JOINED,)

@@ -14,8 +14,14 @@ import tea_tasting as tt
 from effect_cases import CALENDAR, METRICS, MONTHS, UNITS, outcomes_of, plan_of
 from scipy import stats
 
-from loyalty_exp.declare.frozen import Calendar
-from loyalty_exp.measure.effects import Question, effect_rows, estimate_looks, ratio_rows
+from loyalty_exp.declare.frozen import Calendar, StratumCounts
+from loyalty_exp.measure.effects import (
+    Question,
+    effect_rows,
+    estimate_looks,
+    method_of,
+    ratio_rows,
+)
 from loyalty_exp.measure.results import EffectRow
 from loyalty_exp.stats.looks import boundaries, spending_function
 from loyalty_exp.store.outcomes import Outcomes, covariate_of
@@ -264,3 +270,11 @@ def test_basket_and_frequency_equal_tea_tasting_and_say_whom_they_compare() -> N
         assert "not an effect on the same people" in row.notes
         assert row.total_effect is None
     assert len(rows) == 2 * (CALENDAR.begun + 1)
+
+
+def test_between_treated_arms_the_method_follows_their_sizes() -> None:
+    pair, metric = Question("a", "b"), "revenue"
+    for counts, method in (((90, 100, 200), "w1"), ((90, 100, 201), "w2"), ((90, 201, 100), "w2")):
+        plan = plan_of(strata=(StratumCounts("z", sum(counts), counts),))
+        assert method_of(plan, pair, metric) == method
+        assert method_of(plan, Question("a", "holdout"), metric) == "w1"

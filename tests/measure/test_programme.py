@@ -106,3 +106,18 @@ def test_campaigns_outside_its_period_or_not_known_are_named(measured: Make) -> 
     assert found.campaigns == 1
     assert found.sum_of_campaigns is None
     assert len(found.notes) == 3
+
+
+def test_what_was_spent_after_the_margin_ends_is_not_counted(measured: Make) -> None:
+    """A campaign that began in a month still open has cost money and could not earn any yet."""
+    universal = measured(0.0, 1, campaign="universal_holdout")
+    campaign = measured(300.0, 2)
+    months = tuple(
+        replace(month, month=f"2024-0{6 + k}")
+        for k, month in enumerate(campaign.arms[0].economics.months)
+    )
+    late = replace(campaign.arms[0].economics, months=months)
+    later = replace(campaign, arms=(replace(campaign.arms[0], economics=late),))
+    assert programme(universal, [campaign, later]).cost == 300.0
+    none = replace(universal, closed_through=None)
+    assert programme(none, [campaign]).cost == 0.0

@@ -83,14 +83,14 @@ def test_one_customer_who_decides_is_seen(
 def test_influence_ranks_over_waves_and_stops_where_nobody_is_left(
     company: Make, outcomes_of: Make, plan_of: Make, calendar_of: Make
 ) -> None:
-    small = {"holdout": 7, "offer": 30}
+    small = {"holdout": 27, "offer": 30}
     waves = [company(COUNTS, seed=1), company(small, seed=2, wave=1)]
     plan = plan_of(COUNTS)
     largest = largest_of(waves[0], 2) | largest_of(waves[1], 2)
     found = influence(plan, outcomes_of(*waves), largest, calendar_of(plan, 2), "offer")
     one = found[0].effect.value
     rows = []
-    total_n = 237
+    total_n = 257
     for wave in waves:
         keep = np.ones(len(wave.arm), bool)
         for arm in ("offer", "holdout"):
@@ -237,3 +237,41 @@ def test_rows_and_largest_from_a_store(store: Any, plan_of: Make, calendar_of: M
     )
     values = [line.effect.value for line in found]
     assert values == pytest.approx([line.effect for line in expected], rel=1e-9)
+
+
+def test_where_too_few_decide_there_is_no_band_and_no_verdict_to_compare(
+    company: Make, outcomes_of: Make, plan_of: Make, calendar_of: Make
+) -> None:
+    made = company(COUNTS, months=2, seed=5)
+    few = plan_of(COUNTS, methods=dict.fromkeys(plan_of(COUNTS).methods, "too few"))
+    lines = influence(few, outcomes_of(made), largest_of(made, 2), calendar_of(few, 2), "offer")
+    assert [line.removed for line in lines] == [1, 5, 10]
+    assert all(line.effect.value is not None and line.effect.lower is None for line in lines)
+    assert path_band(few, units_of(made), calendar_of(few, 2), "offer") is None
+    assert path_band(plan_of(COUNTS), units_of(made), calendar_of(few, 2), "offer") is not None
+
+
+def test_influence_takes_tiny_waves_together(
+    company: Make, outcomes_of: Make, plan_of: Make, calendar_of: Make
+) -> None:
+    """A first wave of one holdout unit and a second of many are read as one list."""
+    counts = {"holdout": 1, "offer": 9}
+    waves = [company(counts, seed=1), company(COUNTS, seed=2, wave=1)]
+    largest = largest_of(waves[0], 2) | largest_of(waves[1], 2)
+    plan = plan_of(COUNTS)
+    found = influence(plan, outcomes_of(*waves), largest, calendar_of(plan, 2), "offer")
+    y, x, arm = (
+        np.concatenate([wave.values[name] for wave in waves])
+        if name
+        else np.concatenate([wave.arm for wave in waves])
+        for name in ("revenue_c1", "revenue_x", "")
+    )
+    for line in found:
+        keep = np.ones(len(arm), bool)
+        for side in ("offer", "holdout"):
+            inside = np.flatnonzero(arm == side)
+            keep[inside[np.argsort(-y[inside], kind="stable")[: line.removed]]] = False
+        both = np.cov(y[keep], x[keep])
+        e = y - both[0, 1] / both[1, 1] * x
+        expected = e[keep & (arm == "offer")].mean() - e[keep & (arm == "holdout")].mean()
+        assert line.effect.value == pytest.approx(expected, rel=1e-9)

@@ -238,3 +238,25 @@ def test_false_alarms_over_twelve_looks_at_normal_customers() -> None:
             adjusted += bool(((lower > 0) | (upper < 0)).any())
     assert naive / draws > 0.15
     assert 0.028 <= adjusted / draws <= 0.070
+
+
+@given(
+    st.integers(2, 12),
+    st.floats(0.0, 0.95),
+    st.sampled_from([obrien_fleming, pocock, power(2.0)]),
+    st.sampled_from([(0.05, 0.025), (0.05, 0.05 / 3), (0.1, 0.05), (0.1, 0.02)]),
+)
+@settings(max_examples=40, deadline=None)
+def test_boundaries_widen_at_every_look_as_the_error_shrinks(
+    looks: int, persistence: float, spending: object, alphas: tuple[float, float]
+) -> None:
+    """What Holm's step-down over looks rests on: crossing at alpha / m is crossing at alpha."""
+    months = persistence ** np.abs(np.subtract.outer(np.arange(looks), np.arange(looks)))
+    sums = np.tril(np.ones((looks, looks)))
+    sigma = sums @ months @ sums.T
+    spread = np.sqrt(np.diag(sigma))
+    wide, narrow = (
+        boundaries(sigma / np.outer(spread, spread), spending, a, looks) for a in alphas
+    )
+    assert (narrow >= wide - 1e-9).all()
+    assert (narrow[-1] > wide[-1]) or narrow[-1] == CAP

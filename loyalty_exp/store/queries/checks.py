@@ -10,9 +10,23 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from loyalty_exp.store.tables import assignments, customer_month, customers_table, orders
+from loyalty_exp.store.tables import (
+    assignments,
+    customer_month,
+    customers_table,
+    exposures,
+    orders,
+)
 
-__all__ = ["buyers", "first_month", "histories", "history_rows", "present_units"]
+__all__ = [
+    "any_contact",
+    "buyers",
+    "first_month",
+    "histories",
+    "history_rows",
+    "present_units",
+    "units_contacted",
+]
 
 
 def present_units(campaign: str, wave: int) -> sa.Select[Any]:
@@ -84,6 +98,28 @@ def buyers(campaign: str, wave: int, start: dt.date, last: int) -> sa.Select[Any
         .join_from(assignments, bought, assignments.c.customer == bought.c.customer)
         .where(assignments.c.campaign == campaign, assignments.c.wave == wave)
         .group_by(assignments.c.arm)
+    )
+
+
+def any_contact() -> sa.Select[Any]:
+    """1 where a contact of any campaign was logged."""
+    return sa.select(sa.literal(1)).select_from(exposures).limit(1)
+
+
+def units_contacted(
+    campaign: str, wave: int, arm: str, start: dt.date, until: dt.date
+) -> sa.Select[Any]:
+    """Units of an arm with a contact of any campaign from `start` to the end of `until`."""
+    return (
+        sa.select(sa.func.count(sa.distinct(assignments.c.unit)))
+        .join_from(assignments, exposures, assignments.c.customer == exposures.c.customer)
+        .where(
+            assignments.c.campaign == campaign,
+            assignments.c.wave == wave,
+            assignments.c.arm == arm,
+            exposures.c.at >= start,
+            exposures.c.at < until + dt.timedelta(days=1),
+        )
     )
 
 
