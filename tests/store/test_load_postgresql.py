@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,18 +32,21 @@ def _as_server(command: Sequence[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url() -> Iterator[str]:
     if INITDB is None:
         pytest.skip("no PostgreSQL server is installed")
-    folder = tmp_path_factory.mktemp("pg", numbered=True)
+    # Not under pytest's own folder, which the server's user may not enter.
+    with tempfile.TemporaryDirectory(prefix="load-pg-", ignore_cleanup_errors=True) as name:
+        yield from _served(INITDB, Path(name))
+
+
+def _served(initdb: str, folder: Path) -> Iterator[str]:
+    """The address of a server that runs until the tests are done."""
     if os.getuid() == 0:
         shutil.chown(folder, "postgres")
-        for parent in folder.parents:
-            if parent.stat().st_uid == 0 and parent != Path("/"):
-                parent.chmod(parent.stat().st_mode | 0o011)
-    data, control = folder / "data", str(Path(INITDB).with_name("pg_ctl"))
+    data, control = folder / "data", str(Path(initdb).with_name("pg_ctl"))
     options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-    setup = [INITDB, "-D", str(data), "-A", "trust", "-U", "me", "-E", "UTF8", "--locale=C"]
+    setup = [initdb, "-D", str(data), "-A", "trust", "-U", "me", "-E", "UTF8", "--locale=C"]
     made = subprocess.run(_as_server(setup), capture_output=True, check=False)
     if made.returncode:
         pytest.skip("the PostgreSQL server cannot be set up here")

@@ -254,7 +254,7 @@ def styles(columns: Sequence[str]) -> str:
 
 def write_parquet(query: str, path: Path) -> str:
     """Keep the rows of a query in a file."""
-    return f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)"
+    return f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet, DICTIONARY_SIZE_LIMIT 1)"
 
 
 def view_parquet(name: str, path: Path) -> str:

@@ -11,6 +11,7 @@ __all__ = [
     "ColumnFormat",
     "amount",
     "boolean",
+    "id_of",
     "identifier",
     "kind_counts",
     "literal",
@@ -20,6 +21,8 @@ __all__ = [
 ]
 
 _BLANKS = " \t\r\n\v\f\u00a0\u2007\u2009\u202f\ufeff\u200b"
+_USUAL_SHAPES = ("____-__-__ __:__:__", "____-__-__", "____-__-__T__:__:__")
+"""Shapes that cost less to recognise than a pattern; they leave no room for an offset."""
 _ISO = r"\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?"
 _OFFSET = (
     r"\d{4}-\d{1,2}-\d{1,2}[ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,9})?)? ?([Zz]|UTC|[+-]\d{2}(:?\d{2})?)"
@@ -64,7 +67,28 @@ def text_of(column: str, form: ColumnFormat = ColumnFormat()) -> str:
         )
     if form.type != "text":
         return f"CAST({name} AS VARCHAR)"
+    return f"CASE WHEN {_edged(name)} THEN {_trimmed(name)} ELSE {name} END"
+
+
+def _trimmed(name: str) -> str:
     return f"nullif(trim({name}, {literal(_BLANKS)}), '')"
+
+
+def _edged(name: str) -> str:
+    """Whether a text may begin or end with a blank: much cheaper than trimming every cell."""
+    ends = " OR ".join(f"suffix({name}, {literal(blank)})" for blank in _BLANKS)
+    return f"({name} < '!' OR {name} > '~' OR {ends})"
+
+
+def id_of(column: str, form: ColumnFormat) -> str:
+    """The cell as an id: text whose letter case does not count when it is an e-mail address."""
+    text = text_of(column, form)
+    if form.type == "text":
+        name = identifier(column)
+        lowered = f"CASE WHEN contains({name}, '@') THEN lower({_trimmed(name)}) "
+        unusual = f"{_edged(name)} OR contains({name}, '@')"
+        return f"CASE WHEN {unusual} THEN {lowered}ELSE {_trimmed(name)} END ELSE {name} END"
+    return text
 
 
 def amount(column: str, form: ColumnFormat) -> str:
@@ -121,7 +145,9 @@ def moment(column: str, form: ColumnFormat, zone: str, project_zone: str) -> str
     if form.type != "text":
         return "CAST(NULL AS TIMESTAMP)"
     text = name if form.plain else _spaced(column)
-    local = f"CASE WHEN {_matches(text, _ISO)} THEN TRY_CAST({text} AS TIMESTAMP) END"
+    usual = " OR ".join(f"{text} LIKE {literal(shape)}" for shape in _USUAL_SHAPES)
+    read = f"TRY_CAST({text} AS TIMESTAMP)"
+    local = f"CASE WHEN {usual} THEN {read} WHEN {_matches(text, _ISO)} THEN {read} END"
     if not form.plain:
         local = f"coalesce({local}, {_slashed(text, month_first=form.month_first)})"
     if zone != project_zone:

@@ -11,6 +11,7 @@ from loyalty_exp.store.queries.parse import (
     ColumnFormat,
     amount,
     boolean,
+    id_of,
     identifier,
     literal,
     moment,
@@ -88,11 +89,9 @@ def _value(field: Field, plan: Plan, formats: Mapping[str, ColumnFormat]) -> str
         return _signed(_net(field, formats), plan, formats)
     if field.kind == "boolean":
         return boolean(column, formats[column])
-    text = [text_of(each, formats[each]) for each in field.formula.columns]
-    first = f"coalesce({', '.join(text)})" if len(text) > 1 else text[0]
-    if field.kind == "id":
-        return f"CASE WHEN contains({first}, '@') THEN lower({first}) ELSE {first} END"
-    return first
+    reader = id_of if field.kind == "id" else text_of
+    text = [reader(each, formats[each]) for each in field.formula.columns]
+    return f"coalesce({', '.join(text)})" if len(text) > 1 else text[0]
 
 
 def _net(field: Field, formats: Mapping[str, ColumnFormat]) -> str:
