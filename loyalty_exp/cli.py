@@ -227,18 +227,26 @@ def segments(ctx: click.Context, as_of: dt.date | None, form: str) -> None:
     show_default=True,
     help="How many times the campaign is replayed on the company's past.",
 )
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write it as a page, here."
+)
 @_format("json")
 @click.pass_context
-def plan(ctx: click.Context, campaign: str, draws: int, form: str) -> None:
+def plan(ctx: click.Context, campaign: str, draws: int, html: Path | None, form: str) -> None:
     """Say before the launch whom it reaches, what it costs, and what can be known.
 
-    Example: loyalty-exp plan winback-2026
+    Example: loyalty-exp plan winback-2026 --html plan-winback-2026.html
     """
+    from loyalty_exp.report.render import plan_file
     from loyalty_exp.terminal import plan_json, plan_table
 
     with _opened(ctx) as project:
         found = project.plan(campaign, draws)
-    if form == "json":
+    if html is not None:
+        owner = project.declaration.project
+        plan_file(plan_json(found), html, language=owner.locale, project=owner.name)
+        click.echo(f"open {html}")
+    elif form == "json":
         _print_json(plan_json(found))
     else:
         plan_table(found)
@@ -259,6 +267,8 @@ def contacts(
     """
     from loyalty_exp.terminal import contact_file, contact_table
 
+    if output is not None and output.suffix.lower() != ".csv":
+        raise click.BadParameter(f"{output.name}: a CSV file is written; name it *.csv", ctx)
     with _journaled(ctx) as project:
         found = project.contacts(as_of, segment, limit)
     language = project.declaration.project.locale
@@ -307,6 +317,8 @@ def launch(
         click.echo(f"  {arm}: {plan.units_of(arm)} of {sum(row.units for row in plan.strata)}")
     for path in launched.lists:
         click.echo(str(path))
+    for note in launched.notes:
+        click.echo(f"Note: {note}", err=True)
 
 
 @main.command()
@@ -319,6 +331,8 @@ def verify(ctx: click.Context, campaign: str | None) -> None:
     """
     with _opened(ctx) as project:
         found = project.verify(campaign)
+    if not found:
+        click.echo("no campaign is launched yet", err=True)
     for result in found:
         verdict = "agrees" if not result.problems else "DIFFERS"
         click.echo(
@@ -350,6 +364,8 @@ def measure(ctx: click.Context, campaign: str | None, form: str, output: Path | 
     with _opened(ctx) as project:
         chosen = [campaign] if campaign else project.launched()
         results = [project.measure(name) for name in chosen]
+    if not chosen:
+        click.echo("no campaign is launched yet", err=True)
     if form == "table":
         for result in results:
             effect_table(result)

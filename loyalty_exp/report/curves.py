@@ -1,4 +1,4 @@
-"""Small multiples: two years of an indicator, one panel each, all alike.
+"""Lines: small multiples of two years, and curves with marks on them.
 
 Takes numbers and words ready to print; knows no result type.
 """
@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from loyalty_exp.report.canvas import HALO, HEX, TEXT, data, domain_of, draw, number_axis
+from loyalty_exp.report.canvas import (
+    HALO,
+    HEX,
+    TEXT,
+    WIDTH,
+    data,
+    domain_of,
+    draw,
+    number_axis,
+    scale_of,
+)
 
 if TYPE_CHECKING:
     import altair as alt
@@ -20,7 +30,7 @@ if TYPE_CHECKING:
     from loyalty_exp.report.canvas import Chart
     from loyalty_exp.report.tongue import Tongue
 
-__all__ = ["YearsPanel", "two_years"]
+__all__ = ["Curve", "Mark", "YearsPanel", "curve", "two_years"]
 
 _COLUMNS = 2
 _WIDTH, _HEIGHT, _EXTENT = 226, 92, 74
@@ -37,6 +47,84 @@ class YearsPanel:
     money: bool
     before: Sequence[float | None]
     after: Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A line: its name, its colour, its points, and where its name stands (a point's number).
+
+    The name is above the line, or `below` it.
+    """
+
+    name: str
+    tone: Literal["treated", "holdout", "loss", "ink"]
+    points: Sequence[tuple[float, float]]
+    named_at: int
+    dashed: bool = False
+    below: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place on the horizontal scale and its words."""
+
+    place: float
+    text: str
+
+
+def curve(
+    t: Tongue,
+    lines: Sequence[Curve],
+    marks: Sequence[Mark],
+    *,
+    numbers: tuple[str, str],
+    said: str,
+) -> Markup:
+    """Lines over a scale of shares, with marked places.
+
+    Args:
+        t: The page's language.
+        lines: What is drawn.
+        marks: Places to see, each on a line of its own at the head of the chart.
+        numbers: Formats of the horizontal and the vertical scale.
+        said: The picture in words.
+    """
+    import altair as alt  # noqa: PLC0415
+
+    low, high = domain_of([0.0, *(y for line in lines for _x, y in line.points)])
+    scale = scale_of(t, numbers[1], (low, high * 1.12))
+    places = [x for line in lines for x, _y in line.points]
+    horizontal = number_axis(numbers[0], grid=False, count=5)
+    horizontal.domainColor = HEX["rule"]
+
+    def across(field: str) -> alt.X:
+        domain = alt.Scale(domain=[min(places), max(places)], nice=False)
+        return alt.X(field, scale=domain, axis=horizontal)
+
+    layers = []
+    for line in lines:
+        rows = [{"x": x, "y": y} for x, y in line.points]
+        base = alt.Chart(data(rows)).encode(x=across("x:Q"), y=scale.y("y:Q"))
+        dash = [5, 3] if line.dashed else [1, 0]
+        layers.append(base.mark_line(color=HEX[line.tone], strokeWidth=2.2, strokeDash=dash))
+        x, y = line.points[line.named_at]
+        late = x > (min(places) + max(places)) / 2
+        name = alt.Chart(data([{"x": x, "y": y, "text": line.name}])).mark_text(
+            align="right" if late else "left", dy=16 if line.below else -10, fontSize=TEXT,
+            fontWeight="bold", color=HEX[line.tone], **HALO,
+        )  # fmt: skip
+        layers.append(name.encode(x=across("x:Q"), y=scale.y("y:Q"), text="text:N"))
+    for number, mark in enumerate(marks):
+        late = mark.place > (min(places) + max(places)) / 2
+        base = alt.Chart(data([{"x": mark.place, "text": mark.text}])).encode(x=across("x:Q"))
+        label = base.mark_text(
+            align="right" if late else "left", dx=-6 if late else 6, dy=18 * number,
+            baseline="top", fontSize=TEXT, color=HEX["ink"], **HALO,
+        )  # fmt: skip
+        layers.append(base.mark_rule(color=HEX["ink"], strokeDash=[4, 3]))
+        layers.append(label.encode(y=alt.value(0), text="text:N"))
+    whole = alt.layer(*layers).properties(width=WIDTH - 30 - scale.extent, height=215)
+    return draw(t, [whole], said)
 
 
 def two_years(

@@ -26,6 +26,7 @@ __all__ = [
     "checks_section",
     "fading_section",
     "flow_section",
+    "flow_steps",
     "plan_section",
     "robustness_section",
 ]
@@ -77,10 +78,10 @@ def flow_section(t: Tongue, result: CampaignResult) -> Section:
     )
     notes = notes_of(t, *(arm.reached_notes for arm in result.arms))
     title = _("From the segment to the customers reached")
-    return Section("flow", title, paragraphs, flow=_steps(t, flow), asides=notes)
+    return Section("flow", title, paragraphs, flow=flow_steps(t, flow), asides=notes)
 
 
-def _steps(t: Tongue, flow: tuple[tuple[str, int], ...]) -> tuple[Step, ...]:
+def flow_steps(t: Tongue, flow: tuple[tuple[str, int], ...]) -> tuple[Step, ...]:
     """The flow's steps with their share of the first one."""
     flow = _reached_after_arm(flow)
     first = next((count for _step, count in flow if count), 0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from loyalty_exp.report.sayings import PATTERNS
 from loyalty_exp.report.views import Cell
-from loyalty_exp.report.words import arm_name
+from loyalty_exp.report.words import arm_name, metric_name
 
 if TYPE_CHECKING:
     from loyalty_exp.measure.results import ArmResult, CampaignResult, EffectRow, Estimate
@@ -167,7 +167,10 @@ def said(t: Tongue, remark: str) -> str:
     for message in PATTERNS:
         found = _pattern(message).fullmatch(remark)
         if found is not None:
-            figures = {name: t.gettext(text) for name, text in found.groupdict().items()}
+            figures = {
+                name: metric_name(t, text) if name == "metric" else t.gettext(text)
+                for name, text in found.groupdict().items()
+            }
             return t.gettext(message) % figures
     return t.gettext(remark)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from loyalty_exp.report.campaign import arms_summary, campaign_page
 from loyalty_exp.report.methods import methods_page
 from loyalty_exp.report.overview import index_page, shared_foot
+from loyalty_exp.report.plan import plan_page
 from loyalty_exp.report.roi import roi_page
 from loyalty_exp.report.tongue import Tongue
 from loyalty_exp.report.views import Link, Page
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from loyalty_exp.measure.results import CampaignResult, Programme
 
-__all__ = ["Progress", "fragment", "page_html", "single_file", "site"]
+__all__ = ["Progress", "fragment", "page_html", "plan_file", "single_file", "site"]
 
 Progress = Callable[[str], None]
 """Called with a sentence for each page."""
@@ -99,6 +100,23 @@ def single_file(
     path.write_text(
         text.render(pages=pages, prefix="", target=_inside, slug=_slug, **context), encoding="utf-8"
     )
+    return path
+
+
+def plan_file(plan: Mapping[str, Any], path: Path, *, language: str, project: str) -> Path:
+    """Write the page of a plan as one file.
+
+    Args:
+        plan: The fields of `CampaignPlanReport`, what is not a finite number as None.
+        path: Where; replaced if it is there.
+        language: "fr" or "en".
+        project: Name of the project.
+
+    Raises:
+        ValueError: If the language has no catalogue.
+    """
+    t = Tongue(language, plan["currency"])
+    path.write_text(page_html(t, plan_page(t, plan, project)), encoding="utf-8")
     return path
 
 

@@ -21,6 +21,11 @@ REGRESSION = N_(
 """The remark of `compare` on regression to the mean, which has a fold of its own."""
 
 PATTERNS = (
+    N_("The audience is that of %(day)s, the last day of data; the launch takes it at %(later)s."),
+    N_(
+        "Break-even is a share of margin; the effect detected is one on %(metric)s. They compare "
+        "as far as margin follows it in proportion."
+    ),
     N_("The calendar gives %(year)s %(more)s more day(s): %(one)s days against %(two)s."),
     N_("The first %(days)s day(s) of %(year)s hold no order: not loaded, or quiet."),
     N_("The last %(days)s day(s) of %(year)s hold no order: not loaded, or quiet."),
@@ -85,6 +90,8 @@ SAYINGS = (
     N_("take care: few more were reached than without the campaign, the estimate leans"),
     N_("among buyers: not an effect on the same people"),
     N_("wider than read alone: the arms of the campaign are judged together (Holm)"),
+    N_("before the costs of the campaigns, which are taken off the programme's total"),
+    N_("not estimable: customers joined the campaign over several months"),
     # verdicts
     N_("all planned readings are done"),
     N_("even a large effect would not be seen by the last planned reading"),
@@ -110,6 +117,16 @@ SAYINGS = (
     N_("drawn already"),
     N_("cooldown"),
     N_("in a campaign of higher priority"),
+    # plans
+    N_("there is no history to forecast margin from"),
+    N_("the margin forecast is not positive"),
+    N_("too few units are eligible"),
+    N_("Past audiences were sampled by md5 for the replay."),
+    N_(
+        "The split is drawn elsewhere: before the launch, audience and arms are what the segments "
+        "and declared shares would give."
+    ),
+    N_("Break-even counts contacts and the fixed cost; redemptions come on top."),
     # what was loaded
     N_("orders"),
     N_("customers"),

@@ -215,7 +215,7 @@ class Foot:
 class Page:
     """A whole page. `name` is its file name; `title` the browser's; `heading` the page's own.
 
-    `kind` is "index", "roi", "campaign", "years" or "methods".
+    `kind` is "index", "roi", "campaign", "years", "methods" or "plan".
 
     `eyebrow` says where one is (project, dates); `standfirst` what was tried (the hypothesis);
     `explained` says once what "customers left out on purpose" means.

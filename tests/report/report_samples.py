@@ -459,7 +459,7 @@ def years_page() -> dict[str, object]:
     names = {"gold": "Or", "silver": "Argent", "bronze": "Bronze"}
     monthly = [
         {"month": month, "segment": segment, "active": 400 + i, "new": 40, "lost": 30,
-         "reactivated": 4, "active_12m": 4000 + i, "orders": 500, "revenue": 5e4 + 900.0 * (7 * i % 12),
+         "reactivated": 4, "active_12m": 4000 + i, "orders": 500, "revenue": 5e4 + 900.0 * (i % 7),
          "margin": 2e4, "frequency": 1.25, "basket": 58.0 + i % 5}
         for segment in ("all", *names)
         for i, month in enumerate(months(24, (2024, 1)))
@@ -562,4 +562,68 @@ def years() -> dict[str, object]:
              "market": None, "known": False, "note": "no holdout was kept in this segment"},
         ],
         "notes": [REGRESSION],
+    }  # fmt: skip
+
+
+def campaign_plan() -> dict[str, object]:
+    """A plan before its launch, as a dictionary; one arm that cannot be proven, a conflict."""
+    effects = [0.005 * i for i in range(41)]
+    power = [min(1.0, 0.04 + 0.76 * (effect / 0.1) ** 1.5) for effect in effects]
+    shares = [0.01 * i for i in range(1, 51)]
+    replay = {
+        "draws": 1000, "periods": ["2025-03", "2025-02"], "months": 10, "units": 3100.0,
+        "sampled": False, "effects": effects, "power": power, "coverage": [0.95] * 41,
+        "false_alarm_rate": 0.049, "mde": 0.1, "mde_today": 0.08,
+        "null_totals": {"0.025": -8450.0, "0.1": -5200.0, "0.5": 60.0, "0.9": 5400.0,
+                        "0.975": 9120.0},
+        "without_interval": 0.0,
+    }  # fmt: skip
+    arm = {
+        "arm": "call_and_voucher", "units": 3200, "holdout": 800, "cost": 6100.0,
+        "break_even": 1.91, "break_even_relative": 0.03, "mde": 3.1, "mde_relative": 0.075,
+        "replay": replay,
+    }  # fmt: skip
+    said = {
+        "not_provable": {"arm": "call_and_voucher", "units": 4000, "by": "2026-12-31",
+                         "detectable": 0.08, "break_even": 0.03, "holdout": 0.5,
+                         "holdout_detectable": 0.06},
+        "null": {"arm": "call_and_voucher", "low": -8450.0, "high": 9120.0},
+        "advised": {"advised": 0.12, "declared": 0.2},
+    }  # fmt: skip
+    conflict = {
+        "other": "spring", "overlap_days": 12, "rest_days": 0, "shared_segments": ["gold"],
+        "shared_customers": 310, "goes_first": "spring", "other_launched": False,
+    }  # fmt: skip
+    calendar = [
+        {"campaign": name, "name": title, "start": "2026-03-01", "end": "2026-04-30",
+         "measure_until": "2026-12-31", "priority": 50, "segments": ["gold"], "launched": False}
+        for name, title in (("winback", "Réveil des clients or"), ("spring", "Offre de printemps"))
+    ]  # fmt: skip
+    return {
+        "campaign": "winback", "name": "Réveil des clients or", "currency": "EUR",
+        "metric": "revenue", "unit": "customer_id", "as_of": "2026-02-28", "start": "2026-03-01",
+        "measure_until": "2026-12-31", "months": 10, "launched": False, "alpha": 0.05,
+        "flow": [("segment", 4600), ("excluded: no consent", 600), ("eligible", 4000),
+                 ("arm: holdout", 800), ("arm: call_and_voucher", 3200)],
+        "costs": {"fixed": 1200.0, "contacts": 4900.0, "redemptions_at_most": 0.0,
+                  "budget": 6000.0},
+        "period": {"first_month": "2025-03", "months": 10, "planned_months": 10,
+                   "covariate_months": 12, "units": 3900, "mean": 40.0, "residual_sd": 30.0,
+                   "margin_mean": 16.0, "margin_residual_sd": 12.0},
+        "arms": [arm], "longer": [],
+        "advice": {"shares": shares, "withheld": [9000 * share for share in shares],
+                   "wrong_decision": [700 / (share + 0.05) for share in shares],
+                   "advised": 0.12, "at_edge": False},
+        "advice_reason": "", "gap_days": 45.0, "calendar": calendar, "conflicts": [conflict],
+        "sentences": [{"rule": rule, "text": "", "values": values}
+                      for rule, values in said.items()],
+        "warnings": [
+            {"rule": "over_budget", "text": "",
+             "values": {"over": 100.0, "total": 6100.0, "budget": 6000.0}},
+            {"rule": "conflict", "text": "",
+             "values": {"other": "spring", "shared": 310, "overlap_days": 12, "rest_days": 0,
+                        "goes_first": "spring", "other_launched": False}},
+        ],
+        "notes": ["Forecasts rest on 10 months from 2025-03.",
+                  "Past audiences were sampled by md5 for the replay."],
     }  # fmt: skip

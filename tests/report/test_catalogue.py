@@ -122,3 +122,7 @@ def test_the_comparison_of_years_speaks_french() -> None:
     assert REGRESSION == REGRESSION_TO_THE_MEAN
     names = [name for scheme in SCHEMES.values() for name in scheme.names]
     assert set(names) <= set(SAYINGS)
+    french = Tongue("fr")
+    for scheme in ("rfm", "tiers"):
+        for segment in SCHEMES[scheme].segments:
+            assert french.gettext(segment.name).replace("\u2019", "'") == segment.french
