@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from loyalty_exp.declare.frozen import month_of
 from loyalty_exp.stats.moments import Moments
 from loyalty_exp.store import tables
 from loyalty_exp.store.engines import Store
-from loyalty_exp.store.outcomes import covariate_of, read_outcomes
+from loyalty_exp.store.outcomes import covariate_of, read_many, read_outcomes
 from loyalty_exp.store.queries.moments import METRICS, Window, cap, largest_units, unit_rows
 
 FIRST = month_of(2026, 3)
@@ -266,3 +267,36 @@ def test_the_largest_units_are_the_largest(filled: Any) -> None:
         top = totals[units["arm"] == arm].sort_values(ascending=False).head(3)
         sums = [row["revenue_0"] + row["revenue_1"] for row in rows if row["arm"] == arm]
         np.testing.assert_allclose(sums, top, rtol=1e-9)
+
+
+def test_campaigns_that_share_a_pass_have_the_outcomes_they_have_alone(filled: Any) -> None:
+    store, by_customer = filled
+    with store.write() as connection:
+        copied = sa.select(tables.assignments).where(tables.assignments.c.campaign == "x")
+        rows = [dict(row) for row in connection.execute(copied).mappings()]
+        for number, row in enumerate(rows):
+            row["campaign"] = "y"
+            row["arm"] = (
+                ("b", "a", "holdout")[int(row["unit"][1:]) % 3] if by_customer else row["arm"]
+            )
+            row["segment"] = "s3" if number % 2 and by_customer else row["segment"]
+        kept = rows[: len(rows) // 2] if by_customer else rows
+        connection.execute(tables.assignments.insert(), kept)
+    first = window(by_customer, dt.date(2026, 3, 1))
+    later = window(by_customer, dt.date(2026, 4, 1))
+    campaigns = [([first], {}), ([replace(first, campaign="y")], {"a": 1.0}), ([later], {})]
+    with store.read() as connection:
+        alone = [read_outcomes(connection, *each) for each in campaigns]
+        together = read_many(connection, campaigns)
+    assert len(together) == 3
+    for one, other in zip(alone, together, strict=True):
+        assert one.groups.keys() == other.groups.keys()
+        for key, moments in one.groups.items():
+            again = other.groups[key]
+            assert (again.n, again.names) == (moments.n, moments.names)
+            np.testing.assert_allclose(again.mean, moments.mean, rtol=1e-9, atol=1e-9)
+            spread = np.sqrt(np.diag(moments.scatter)) + 1e-6
+            scale = np.outer(spread, spread)
+            np.testing.assert_allclose(again.scatter / scale, moments.scatter / scale, atol=1e-9)
+            for pair, sums in moments.third.items():
+                np.testing.assert_allclose(again.third[pair], sums, rtol=1e-7, atol=1e-5)

@@ -31,6 +31,10 @@ __all__ = [
     "group_moments",
     "group_sizes",
     "largest_units",
+    "number_customers",
+    "numbered_flows",
+    "numbered_places",
+    "numbers",
     "third_variables",
     "unit_rows",
 ]
@@ -147,8 +151,8 @@ def flow_rows(window: Window, groups: Sequence[tuple[str, str]]) -> sa.Select[An
         groups: (arm, segment), whose place in this list is given for each unit.
 
     Returns:
-        A statement of unit (a number that follows the order of the ids), place (of its group),
-        month, revenue, margin, orders; with exposures also cost and reached, in rows of their own.
+        A statement of number (of the unit, in the order of the ids), month, revenue, margin,
+        orders, with exposures also cost and reached, in rows of their own; last the place.
     """
     place = sa.case(
         *(
@@ -162,9 +166,54 @@ def flow_rows(window: Window, groups: Sequence[tuple[str, str]]) -> sa.Select[An
     columns = (assignments.c.customer, assignments.c.arm)
     roster = _roster(window, *columns, number.label("number"), place.label("place"))
     flows = _flows(window, roster.subquery("roster"), ("number", "place"), idle=False)
-    names = ["number", "place", "month", "revenue", "margin", "orders"]
+    names = ["number", "month", "revenue", "margin", "orders"]
     names += ["cost", "reached"] if window.with_exposures else []
+    return sa.select(*(flows.c[name] for name in (*names, "place"))).order_by(flows.c.number)
+
+
+numbers = sa.Table(
+    "numbers",
+    sa.MetaData(),
+    sa.Column("customer", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+"""Customers with an order in a window, numbered from 0 in the order of their ids."""
+
+
+def number_customers(window: Window) -> sa.Insert:
+    """Fill `numbers` for a window whose units are customers."""
+    customers = sa.select(_spend(window).c.customer).distinct().subquery("customers")
+    number = sa.func.row_number().over(order_by=customers.c.customer) - 1
+    numbered = sa.select(customers.c.customer, sa.cast(number, sa.Integer))
+    return numbers.insert().from_select(["customer", "number"], numbered)
+
+
+def numbered_flows(window: Window) -> sa.Select[Any]:
+    """What the customers of `numbers` did, month by month, as in `flow_rows`, without the place."""
+    flows = _flows(window, sa.select(numbers).subquery("roster"), ("number",), idle=False)
+    names = ("number", "month", "revenue", "margin", "orders")
     return sa.select(*(flows.c[name] for name in names)).order_by(flows.c.number)
+
+
+def numbered_places(groups: Sequence[tuple[str, int, str, str]]) -> sa.Select[Any]:
+    """Which group each customer of `numbers` is in, for many waves at once.
+
+    Args:
+        groups: (campaign, wave, arm, segment).
+
+    Returns:
+        A statement of number and place, of the group in the list; a row a customer and wave.
+    """
+    names = ("campaign", "wave", "arm", "segment")
+    columns = [sa.column(name, assignments.c[name].type) for name in names]
+    listed = sa.values(*columns, sa.column("place", sa.Integer), name="listed").data(
+        [(*group, place) for place, group in enumerate(groups)]
+    )
+    same = sa.and_(*(assignments.c[name] == listed.c[name] for name in names))
+    return sa.select(numbers.c.number, listed.c.place).select_from(
+        assignments.join(listed, same).join(numbers, numbers.c.customer == assignments.c.customer)
+    )
 
 
 def group_moments(
