@@ -46,6 +46,7 @@ from loyalty_exp.measure.effects import CUMULATIVE
 from loyalty_exp.measure.programme import programme
 from loyalty_exp.measure.restatement import restated, to_publish
 from loyalty_exp.measure.results import CampaignResult, Provenance
+from loyalty_exp.report.notebook import ShownResult, shown
 from loyalty_exp.report.render import single_file, site
 from loyalty_exp.segment.cells import suppress_small
 from loyalty_exp.segment.features import customer_features
@@ -290,8 +291,10 @@ class Project:
                 raise MeasureError(f"{campaign_id} was not launched")
             return [verify_wave(connection, plan.campaign, plan.wave) for plan in chosen]
 
-    def measure(self, campaign_id: str) -> CampaignResult:
+    def measure(self, campaign_id: str) -> ShownResult:
         """Effects of a launched campaign up to the data at hand.
+
+        In a notebook the result shows itself in the language of the project.
 
         Raises:
             MeasureError: the campaign was not launched.
@@ -313,7 +316,8 @@ class Project:
                 deviations=changes(plans[0], declared) if declared else (),
                 caveat=self.caveat,
             )
-            return restated(connection, result)
+            found = restated(connection, result)
+        return shown(found, self.declaration.project.locale)
 
     def launched(self) -> list[str]:
         """Ids of the launched campaigns, in alphabetical order."""
