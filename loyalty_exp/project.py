@@ -60,6 +60,7 @@ from loyalty_exp.segment.membership import (
     segment_sizes,
 )
 from loyalty_exp.segment.priorities import Priority, contact_priorities
+from loyalty_exp.segment.schemes import SCHEMES, find_segment
 from loyalty_exp.store.engines import open_store
 from loyalty_exp.store.erase import Erased, PersonalData, forget_person, person_data
 from loyalty_exp.store.journal import Entry, append, entries
@@ -87,6 +88,8 @@ class Launched:
     """False when the campaign was launched before and nothing was changed."""
     lists: tuple[Path, ...]
     """The contact list of each treated arm, then the do-not-contact list."""
+    notes: tuple[str, ...] = ()
+    """What to know before anything is sent, in words."""
 
 
 def open_project(path: str | Path = "campaigns.toml", progress: Progress = _silent) -> Project:
@@ -183,10 +186,16 @@ class Project:
             as_of: the date; the last day of data if None.
             segment: members of this segment only.
             limit: how many customers at most.
+
+        Raises:
+            MeasureError: no order is loaded, or there is no such segment.
         """
         with self.store.read(repeatable=True) as connection:
             day = as_of or self._data_through(connection)
-            within = self._members(connection, segment, day) if segment else None
+            within = None
+            if segment:
+                self._known_segment(segment)
+                within = self._members(connection, segment, day)
             fit = fit_lifetime(connection, day)
             currency = self.declaration.project.currency
             return contact_priorities(connection, fit, currency, limit=limit, within=within)
@@ -210,16 +219,21 @@ class Project:
             push_table: put the roster into this table of the store's database too.
 
         Raises:
-            LaunchError: nobody is eligible, the declaration changed since the launch, or the
-                universal holdout of the period is not drawn.
+            LaunchError: nobody is eligible, the declaration changed since the launch, a wave is
+                asked of a campaign drawn once, or the universal holdout is not drawn.
+            MeasureError: no order is loaded.
         """
         campaign = self._campaign(campaign_id)
+        if on is not None and campaign.enrolment != "rolling":
+            text = 'a day is for further waves, of campaigns with enrolment = "rolling"'
+            raise LaunchError(f"{campaign_id} is drawn once, for {campaign.start}: {text}")
         if push_table is not None:
             check_table(push_table)
         with self.store.write(repeatable=True) as connection:
             plans = launched_plans(connection)
             kept = [plan for plan in plans if plan.campaign == campaign_id]
             standing = self._standing(campaign_id, campaign, kept)
+            through = self._data_through(connection)
             plan = standing or self._draw(connection, campaign_id, campaign, plans, on)
         new = all(plan.wave != wave.wave for wave in kept)
         lists: list[Path] = []
@@ -228,7 +242,7 @@ class Project:
         if push_table is not None:
             with self.store.write() as connection:
                 push_lists(connection, plan, push_table)
-        return Launched(plan, new, tuple(lists))
+        return Launched(plan, new, tuple(lists), _to_know(plan, plans, through) if new else ())
 
     def _standing(
         self, campaign_id: str, campaign: Campaign, kept: Sequence[FrozenPlan]
@@ -471,6 +485,14 @@ class Project:
             raise LaunchError(f"no campaign {campaign_id!r} is declared; declared: {known}")
         return campaigns[campaign_id]
 
+    def _known_segment(self, name: str) -> None:
+        segments = self.declaration.segments
+        if name == "all" or name in segments.rules or find_segment(name, segments.scheme):
+            return
+        ready = [found.name for found in SCHEMES[segments.scheme].segments]
+        known = ", ".join((*ready, *segments.rules))
+        raise MeasureError(f"no such segment: {name!r}; the segments are {known}")
+
     def _members(self, connection: sa.Connection, name: str, as_of: dt.date) -> sa.Select[Any]:
         """Customers of a declared segment, a built-in one, or all."""
         segments = self.declaration.segments
@@ -538,6 +560,33 @@ class Project:
         )
         engine = connection.dialect.name
         return Provenance(through, first.date(), loads, _version(), engine, command)
+
+
+def _to_know(plan: FrozenPlan, before: Sequence[FrozenPlan], through: dt.date) -> tuple[str, ...]:
+    """What the person who launches should know of the audience, before anything is sent.
+
+    Args:
+        plan: the wave just drawn.
+        before: plans launched earlier.
+        through: last day of data.
+    """
+    notes = []
+    if plan.as_of > through and not plan.declaration.get("assignment"):
+        notes.append(
+            f"orders are known up to {through}, the audience is that of {plan.as_of}: "
+            "whoever orders in between is not seen"
+        )
+    running = {
+        other.campaign
+        for other in before
+        if other.campaign != plan.campaign and other.end >= plan.start
+    }
+    if plan.campaign == UNIVERSAL and running:
+        notes.append(
+            f"launched earlier and still running: {', '.join(sorted(running))}; take the customers "
+            "of this do-not-contact list off their lists as well"
+        )
+    return tuple(notes)
 
 
 def _plans(connection: sa.Connection, campaign_id: str) -> list[FrozenPlan]:

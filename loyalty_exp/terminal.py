@@ -148,7 +148,8 @@ def effect_table(result: CampaignResult) -> None:
         "A month in grey is still open."
     )
     for note in sorted({row.notes for row in rows if row.notes}):
-        console.print(f"Note: {note}", markup=False)
+        said = note.replace("not meaningful:", "relative effect not meaningful:")
+        console.print(f"Note: {said}", markup=False)
 
 
 def plan_table(report: CampaignPlanReport) -> None:
@@ -261,7 +262,9 @@ def comparison_table(found: Comparison, currency: str) -> None:
     totals = Table("", *words, "change", box=None)
     for name in ("revenue", "margin", "customers", "orders"):
         one, two = getattr(found.totals, name)
-        totals.add_row(name, f"{one:,.2f}", f"{two:,.2f}", f"{two - one:+,.2f}")
+        places = 0 if name in {"customers", "orders"} else 2
+        figures = (f"{one:,.{places}f}", f"{two:,.{places}f}", f"{two - one:+,.{places}f}")
+        totals.add_row(name, *figures)
     console.print(totals)
     steps = ("lost", "new", "reactivated", "frequency", "basket")
     amounts = {(row.segment, row.component): row.amount for row in found.bridge}

@@ -83,6 +83,10 @@ def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
 def _unknown(model: type[BaseModel], line: Any) -> Finding:
     what = "table" if isinstance(line["input"], dict) else "key"
     (name,) = line["loc"]
+    for table, field in _fields(model).items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel) and name in _fields(inner):
+            return Finding((name,), f"unknown {what} here; it belongs to the table {table} below")
     return Finding((name,), f"unknown {what}", nearest(name, _fields(model)))
 
 

@@ -255,6 +255,11 @@ CASES = [
     ),
     (
         'lever = "relational"\n',
+        'lever = "relational"\nbudget = 3000\n',
+        "31: [campaign.winback] budget: unknown key here; it belongs to the table costs below",
+    ),
+    (
+        'lever = "relational"\n',
         "",
         (
             "27: [campaign.winback] lever: is missing; transactional, service, relational or "

@@ -1,0 +1,100 @@
+"""Stumbles of a first day at the command line: each is told in words, none is passed over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from shops import DECLARATION, done, open_shop, run
+
+UNIVERSAL = """
+[universal_holdout]
+percent = 10
+start = 2026-03-01
+months = 12
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    return open_shop(tmp_path)
+
+
+def refused(path: Path, *words: str) -> str:
+    result = run(path, *words)
+    assert result.exit_code == 2, result.output
+    return result.output
+
+
+def test_a_launch_before_the_first_load_says_to_load(shop: Path) -> None:
+    assert refused(shop, "launch", "spring") == "the store holds no order; run `loyalty-exp load`\n"
+
+
+def test_nothing_launched_is_said(shop: Path) -> None:
+    done(shop, "load")
+    assert done(shop, "verify") == "no campaign is launched yet\n"
+    assert done(shop, "measure") == "no campaign is launched yet\n"
+
+
+def test_contacts_of_an_unknown_segment_names_the_segments(shop: Path) -> None:
+    done(shop, "load")
+    told = refused(shop, "contacts", "--segment", "A risque")
+    assert told.startswith("no such segment: 'A risque'; the segments are Champions, Loyal")
+    assert told.endswith(", regular\n")
+    assert "customer" in done(shop, "contacts", "--segment", "À risque")
+
+
+def test_contacts_are_written_as_csv_only(shop: Path) -> None:
+    done(shop, "load")
+    workbook = shop.parent / "monday.xlsx"
+    assert "name it *.csv" in refused(shop, "contacts", "--output", str(workbook))
+    assert not workbook.exists()
+
+
+def test_a_day_is_for_rolling_campaigns(shop: Path) -> None:
+    done(shop, "load")
+    told = refused(shop, "launch", "spring", "--on", "2026-04-01")
+    assert "spring is drawn once, for 2026-03-01" in told
+    assert done(shop, "verify") == "no campaign is launched yet\n"
+
+
+def test_a_launch_on_old_orders_says_so(tmp_path: Path) -> None:
+    late = DECLARATION
+    for then, later in (("03-01", "09-05"), ("04-30", "10-31"), ("06-30", "12-31")):
+        late = late.replace(f"2026-{then}", f"2026-{later}")
+    shop = open_shop(tmp_path, late)
+    done(shop, "load")
+    told = done(shop, "launch", "spring")
+    assert "Note: orders are known up to 2026-07-" in told
+    assert "the audience is that of 2026-09-04" in told
+    assert "Note:" not in done(shop, "launch", "spring")
+
+
+def test_a_launch_on_orders_up_to_the_start_has_no_note(shop: Path) -> None:
+    done(shop, "load")
+    assert "Note:" not in done(shop, "launch", "spring")
+
+
+def test_a_universal_holdout_drawn_late_names_the_running_campaigns(shop: Path) -> None:
+    done(shop, "load")
+    done(shop, "launch", "spring")
+    shop.write_text(DECLARATION + UNIVERSAL, encoding="utf-8")
+    told = done(shop, "launch", "universal_holdout")
+    assert "Note: launched earlier and still running: spring; take the customers" in told
+
+
+def test_customers_and_orders_are_compared_as_whole_numbers(shop: Path) -> None:
+    done(shop, "load")
+    told = done(shop, "compare", "--year2", "2026-02-01", "2026-06-30",
+                "--year1", "2025-02-01", "2025-06-30")  # fmt: skip
+    counts = [line for line in told.splitlines() if line.split()[:1] in (["customers"], ["orders"])]
+    assert len(counts) == 2
+    assert not any("." in line for line in counts)
+
+
+def test_a_figure_that_means_nothing_is_named(tmp_path: Path) -> None:
+    shop = open_shop(tmp_path, DECLARATION, customers=40)
+    done(shop, "load")
+    done(shop, "launch", "spring")
+    told = " ".join(done(shop, "measure", "spring").split())
+    assert "relative effect not meaningful: the holdout's mean may be zero or negative" in told
