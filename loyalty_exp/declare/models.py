@@ -74,6 +74,9 @@ __all__ = [
 HOLDOUT = "holdout"
 """Name of the arm that receives nothing."""
 
+_NEVER = dt.date(2000, 1, 1)
+"""Stands in for a date that is wrong: some versions of pydantic ask for defaults all the same."""
+
 Metric = Literal["revenue", "orders", "active"]
 
 _METRICS: Mapping[str, Metric] = {
@@ -224,12 +227,12 @@ class Campaign(Table):
     start: Date = Field(description="First day; month 0 counts from here.")
     end: Date = Field(description="Last day of the campaign, included.")
     measure_until: Date = Field(
-        default_factory=lambda known: known["end"],
+        default_factory=lambda known: known.get("end", _NEVER),
         description="Last day of the follow-up, included; the campaign's end if absent. Longer "
         "shows purchases that were merely brought forward.",
     )
     as_of: Date = Field(
-        default_factory=lambda known: known["start"] - dt.timedelta(days=1),
+        default_factory=lambda known: known.get("start", _NEVER) - dt.timedelta(days=1),
         description="The day at whose end segments are taken; the day before start if absent.",
     )
     arms: dict[Slug, Percent] = Field(
