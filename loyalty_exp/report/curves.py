@@ -118,7 +118,7 @@ def curve(
         late = mark.place > (min(places) + max(places)) / 2
         base = alt.Chart(data([{"x": mark.place, "text": mark.text}])).encode(x=across("x:Q"))
         label = base.mark_text(
-            align="right" if late else "left", dx=-6 if late else 6, dy=18 * number,
+            align="right" if late else "left", dx=-6 if late else 6, dy=24 * number,
             baseline="top", fontSize=TEXT, color=HEX["ink"], **HALO,
         )  # fmt: skip
         layers.append(base.mark_rule(color=HEX["ink"], strokeDash=[4, 3]))
@@ -140,15 +140,20 @@ def two_years(
         t: The page's language.
         panels: What is drawn; each of as many months as `months`.
         months: The months of this year.
-        names: What last year and this year are called, written in the first panel.
+        names: What last year and this year are called, written in the first panels.
         said: The picture in words.
     """
-    drawn = [_panel(t, panel, months, names if i == 0 else None) for i, panel in enumerate(panels)]
+    this, last = (names[1], "treated"), (names[0], "holdout")
+    told: list[Sequence[tuple[str, str]]] = (
+        [(this,), (last,)] if len(panels) > 1 else [(this, last)]
+    )
+    told += [()] * (len(panels) - len(told))
+    drawn = [_panel(t, panel, months, name) for panel, name in zip(panels, told, strict=True)]
     return draw(t, drawn, said, columns=_COLUMNS)
 
 
 def _panel(
-    t: Tongue, panel: YearsPanel, months: Sequence[str], names: tuple[str, str] | None
+    t: Tongue, panel: YearsPanel, months: Sequence[str], names: Sequence[tuple[str, str]]
 ) -> Chart:
     import altair as alt  # noqa: PLC0415
 
@@ -172,11 +177,8 @@ def _panel(
         ),
         base.mark_line(color=HEX["treated"], strokeWidth=2.5).encode(y=y("after:Q")),
     ]
-    if names:
-        layers += [
-            _name(names[1], "treated", 0, "left"),
-            _name(names[0], "holdout", _WIDTH, "right"),
-        ]
+    for number, (text, tone) in enumerate(names):
+        layers.append(_name(text, tone, _WIDTH * number, "right" if number else "left"))
     title = panel.title if len(panel.title) <= _TITLE else panel.title[: _TITLE - 1].rstrip() + "…"
     return alt.layer(*layers).properties(
         width=_WIDTH,

@@ -26,7 +26,7 @@ from loyalty_exp.report.views import (
 from loyalty_exp.report.words import arm_name, decision, money_range
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from loyalty_exp.measure.results import ArmResult, CampaignResult
     from loyalty_exp.report.tongue import Tongue
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _UNFOLDED = 25
-"""Lines shown before the undecided are folded."""
+"""Lines shown before the rest is folded."""
 _DRAWN = 12
 _GOOD = (VerdictKind.KEEP, VerdictKind.ENLARGE)
 _DECIDED = (*_GOOD, VerdictKind.STOP, VerdictKind.SUSPENDED)
@@ -176,20 +176,44 @@ def _key_figures(t: Tongue, results: Sequence[CampaignResult]) -> tuple[KeyFigur
 
 
 def campaigns_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:
-    """Campaigns as a forest and as a table sorted by money; the undecided folded when many."""
+    """Campaigns as a forest and a table sorted by money; all but the largest folded when many."""
     _ = t.gettext
     lines = lines_by_money(results)
     figures = forest_figure(t, lines)
-    shown, folded = lines, []
-    if len(lines) > _UNFOLDED:
-        shown = [line for line in lines if line[1].verdict.kind in _DECIDED]
-        folded = [line for line in lines if line[1].verdict.kind not in _DECIDED]
+    shown = lines if len(lines) <= _UNFOLDED else _largest(lines)
     tables = (lines_table(t, shown),) if shown else ()
-    folds: tuple[Fold, ...] = ()
-    if folded:
-        title = t.ngettext("%(n)s more, undecided", "%(n)s more, undecided", len(folded))
-        folds = (Fold(title % {"n": len(folded)}, tables=(lines_table(t, folded),)),)
+    folds = tuple(_rest(t, [line for line in lines if line not in shown]))
     return Section("campaigns", _("Campaigns"), figures=figures, tables=tables, folds=folds)
+
+
+def _stake(line: Line) -> float:
+    """The most money that a line may mean, in currency."""
+    net = line[1].verdict.net
+    return max(abs(net.lower or 0.0), abs(net.upper or 0.0))
+
+
+def _largest(lines: Sequence[Line]) -> list[Line]:
+    """The suspended lines and the decided ones with the most money at stake, order kept."""
+    decided = [line for line in lines if line[1].verdict.kind in _DECIDED]
+    suspended = [line for line in decided if line[1].verdict.kind is VerdictKind.SUSPENDED]
+    others = [line for line in decided if line not in suspended]
+    kept = suspended + sorted(others, key=_stake, reverse=True)[:_UNFOLDED]
+    return [line for line in decided if line in kept]
+
+
+def _rest(t: Tongue, lines: Sequence[Line]) -> Iterator[Fold]:
+    """The lines that are not shown at first, folded by what their verdict says."""
+    gains = [line for line in lines if line[1].verdict.kind in _GOOD]
+    losses = [line for line in lines if line[1].verdict.kind is VerdictKind.STOP]
+    open_ = [line for line in lines if line[1].verdict.kind not in _DECIDED]
+    titles = (
+        (gains, t.ngettext("%(n)s more that earns", "%(n)s more that earn", len(gains))),
+        (losses, t.ngettext("%(n)s more that loses", "%(n)s more that lose", len(losses))),
+        (open_, t.ngettext("%(n)s more, undecided", "%(n)s more, undecided", len(open_))),
+    )
+    for group, title in titles:
+        if group:
+            yield Fold(title % {"n": len(group)}, tables=(lines_table(t, group),))
 
 
 def lines_table(t: Tongue, lines: Sequence[Line]) -> Table:
@@ -232,11 +256,7 @@ def forest_figure(
     ]
     if len(known) < 2:
         return ()
-
-    def stake(line: Line) -> float:
-        return -max(abs(line[1].verdict.net.lower or 0.0), abs(line[1].verdict.net.upper or 0.0))
-
-    largest = sorted(known, key=stake)[:drawn]
+    largest = sorted(known, key=_stake, reverse=True)[:drawn]
     kept = [line for line in known if line in largest]
     rows = [
         rowcharts.ForestRow(

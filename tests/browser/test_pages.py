@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import report_samples as samples
 
-from loyalty_exp.report.render import single_file, site
+from loyalty_exp.report.render import plan_file, single_file, site
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe_module = pytest.importorskip(
@@ -57,6 +57,9 @@ def pages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     }
     results = [samples.good(), samples.bad(), samples.empty(), *samples.crowd(1)]
     written = site(results, folder, **given)
+    plan = folder / "plan-winback.html"
+    words = {"language": request.param, "project": "Maison Exemple"}
+    written.append(plan_file(samples.campaign_plan(), plan, **words))
     return [*written, single_file(results, folder / "all.html", **given)]
 
 
@@ -189,6 +192,17 @@ def test_printing_gives_the_expected_pages(tab: Page, pages: list[Path], tmp_pat
         tab.pdf(path=str(file), prefer_css_page_size=True)
         low, high = A4_PAGES[path.name]
         assert low <= _page_count(file) <= high, path.name
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_the_summary_for_leadership_is_one_sheet(tab: Page, tmp_path: Path, language: str) -> None:
+    given: dict[str, Any] = {"universal": samples.universal(), "programme": samples.programme()}
+    results = [samples.good(), samples.single(), samples.bad()]
+    site(results, tmp_path, language=language, project="Maison Exemple", **given)
+    tab.goto((tmp_path / "roi.html").as_uri())
+    file = tmp_path / "roi.pdf"
+    tab.pdf(path=str(file), prefer_css_page_size=True)
+    assert _page_count(file) == 1
 
 
 def _page_count(file: Path) -> int:

@@ -14,6 +14,7 @@ import report_samples as samples
 from loyalty_exp.compare.causes import MeasuredEffect, causes
 from loyalty_exp.compare.windows import Window, check_windows
 from loyalty_exp.measure.results import CampaignResult
+from loyalty_exp.report.overview import campaigns_section
 from loyalty_exp.report.parts import said
 from loyalty_exp.report.render import fragment, single_file, site
 from loyalty_exp.report.tongue import Tongue
@@ -290,3 +291,18 @@ def test_remarks_of_the_comparison_keep_their_figures() -> None:
     quiet = check_windows(*QUIET)
     assert quiet
     assert all(said(Tongue("fr"), remark) != remark for remark in quiet)
+
+
+def test_many_campaigns_show_the_most_money_and_fold_the_rest() -> None:
+    results = samples.crowd(200, segments=2, count=6)
+    section = campaigns_section(Tongue("en"), results)
+    (table,) = section.tables
+    shown = [row.cells[0].text for row in table.rows]
+    assert len(shown) == 25
+    assert [fold.title.split(" ", 1)[1] for fold in section.folds] == [
+        "more that earn",
+        "more that lose",
+        "more, undecided",
+    ]
+    folded = [row.cells[0].text for fold in section.folds for row in fold.tables[0].rows]
+    assert sorted(shown + folded) == sorted(result.plan.name for result in results)
