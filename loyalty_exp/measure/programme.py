@@ -9,7 +9,14 @@ import math
 from collections.abc import Sequence
 
 from loyalty_exp.measure.effects import CUMULATIVE
-from loyalty_exp.measure.results import CampaignResult, Economics, EffectRow, Estimate, Programme
+from loyalty_exp.measure.results import (
+    CampaignResult,
+    Economics,
+    EffectRow,
+    Estimate,
+    Programme,
+    VerdictKind,
+)
 from loyalty_exp.store.outcomes import ALL
 
 __all__ = ["programme"]
@@ -19,6 +26,12 @@ OVERLAP = (
     "counted several times, and each campaign's own holdout still received the others"
 )
 
+SUSPENDED = (
+    "suspended: a critical check of the customers left out of everything failed, so that the "
+    "programme's result cannot be told"
+)
+UNKNOWN = Estimate(None, None, None)
+
 
 def programme(universal: CampaignResult, campaigns: Sequence[CampaignResult]) -> Programme:
     """The whole programme's result, from the universal holdout; never the sum of its campaigns.
@@ -26,6 +39,7 @@ def programme(universal: CampaignResult, campaigns: Sequence[CampaignResult]) ->
     The cost is that of the campaigns that started while the universal holdout ran, up to the month
     that the margin reaches to: money and what it bought are of the same months. It is taken as
     certain: the spread of redemptions, small beside that of the margin, is not in the interval.
+    A failed critical check of the universal holdout leaves no net result.
 
     Args:
         universal: the measurement of the universal holdout: one treated arm, the programme.
@@ -39,6 +53,7 @@ def programme(universal: CampaignResult, campaigns: Sequence[CampaignResult]) ->
     treated = None
     if revenue is not None and revenue.mean_treated is not None:
         treated = revenue.n_treated * revenue.mean_treated
+    suspended = arm.verdict.kind is VerdictKind.SUSPENDED
     nets = [a.economics.net.value for c in inside for a in c.arms]
     known = [value for value in nets if value is not None]
     return Programme(
@@ -46,12 +61,15 @@ def programme(universal: CampaignResult, campaigns: Sequence[CampaignResult]) ->
         incremental_revenue=arm.economics.incremental_revenue,
         incremental_margin=arm.economics.incremental_margin,
         cost=cost,
-        net=_less(arm.economics.net, cost),
+        net=UNKNOWN if suspended else _less(arm.economics.net, cost),
         treated_revenue=treated,
         cost_share=cost / treated if treated and treated > 0 else None,
         sum_of_campaigns=math.fsum(known) if known else None,
         campaigns=len(inside),
-        notes=_programme_notes(len(inside), len(campaigns), missing=len(nets) - len(known)),
+        notes=(
+            *((SUSPENDED,) if suspended else ()),
+            *_programme_notes(len(inside), len(campaigns), missing=len(nets) - len(known)),
+        ),
     )
 
 

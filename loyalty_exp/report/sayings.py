@@ -109,6 +109,10 @@ SAYINGS = (
         "the campaigns do not add up to the programme: purchases of customers in several of them "
         "are counted several times, and each campaign's own holdout still received the others"
     ),
+    N_(
+        "suspended: a critical check of the customers left out of everything failed, so that the "
+        "programme's result cannot be told"
+    ),
     N_("campaigns that started outside the universal holdout's period are left out"),
     N_("the sum leaves out campaigns whose net result is not known yet"),
     # why a customer is left aside

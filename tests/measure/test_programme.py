@@ -121,3 +121,16 @@ def test_what_was_spent_after_the_margin_ends_is_not_counted(measured: Make) -> 
     assert programme(universal, [campaign, later]).cost == 300.0
     none = replace(universal, closed_through=None)
     assert programme(none, [campaign]).cost == 0.0
+
+
+def test_a_failed_critical_check_leaves_no_result(measured: Make) -> None:
+    universal = measured(0.0, 1, campaign="universal_holdout")
+    (arm,) = universal.arms
+    nothing = Estimate(None, None, None)
+    failed = Verdict(VerdictKind.SUSPENDED, nothing, None, reasons=("contamination",))
+    suspended = replace(universal, arms=(replace(arm, verdict=failed),))
+    found = programme(suspended, [measured(300.0, 2)])
+    assert found.net == nothing
+    assert found.cost == 300.0
+    assert "suspended" in found.notes[0]
+    assert programme(universal, [measured(300.0, 2)]).net.value is not None
