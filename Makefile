@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint format docs sample calibrate bench torture clean
+.PHONY: demo test test-engines lint format docs sample calibrate bench torture clean
 
 demo: $(INSTALLED)
 	$(BIN)/loyalty-exp demo --to loyalty-exp-demo
 
 test: $(INSTALLED)
 	sh .ci/debian-packages
+	sh .ci/spark $(BIN)/python
 	$(MAKE) lint
 	$(BIN)/pytest -n 2
 
@@ -35,8 +36,15 @@ calibrate: $(INSTALLED)  ## coverage and false alarms; writes docs/calibration.m
 torture: $(INSTALLED)  ## hundreds of kills at random instants; writes docs/torture.json
 	$(BIN)/python benchmarks/torture.py --kills 600 --output docs/torture.json
 
-bench: $(INSTALLED)
-	$(BIN)/python benchmarks/measure_speed.py
+bench: $(INSTALLED)  ## speed and memory against the bare scan and peers; writes docs/benchmarks.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python benchmarks/speed.py
+
+test-engines: $(INSTALLED)  ## every engine at hand: PostgreSQL, Spark where there is Java, dialects
+	sh .ci/debian-packages
+	sh .ci/spark $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[warehouses]'
+	$(BIN)/pytest tests/engines
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -16,17 +16,14 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from loyalty_exp.store.engines import capabilities_of
-from loyalty_exp.store.queries.moments import (
-    METRICS,
-    Window,
+from loyalty_exp.store.queries.moments import METRICS, Window, group_moments, third_variables
+from loyalty_exp.store.queries.streams import (
     flow_rows,
-    group_moments,
     group_sizes,
     number_customers,
     numbered_flows,
     numbered_places,
     numbers,
-    third_variables,
 )
 
 __all__ = ["GroupSums", "read_sums"]

@@ -1,4 +1,4 @@
-"""Moments of a wave's outcomes, by arm and segment: sums of each group, or rows to add up.
+"""Moments of a wave's outcomes, by arm and segment: one statement a wave, a row a group.
 
 Builds statements only. Outcomes are summed by unit and calendar month; every assigned unit counts,
 zero spend included. Products are taken about the mean of all units, so that nothing cancels.
@@ -6,89 +6,25 @@ zero spend included. Products are taken about the mean of all units, so that not
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from loyalty_exp.declare.frozen import month_of
-from loyalty_exp.store.tables import (
-    assignments,
-    customer_month,
-    exposures,
-    month_index,
-    orders,
-)
+from loyalty_exp.store.queries.flows import METRICS, UNIT, Window, flows_of, roster_of
+from loyalty_exp.store.tables import assignments
 
 __all__ = [
     "METRICS",
     "Window",
     "cap",
-    "flow_rows",
     "group_moments",
-    "group_sizes",
     "largest_units",
-    "number_customers",
-    "numbered_flows",
-    "numbered_places",
-    "numbers",
     "third_variables",
     "unit_rows",
 ]
-
-UNIT = ("unit", "arm", "segment", "stratum")
-METRICS = ("revenue", "margin", "orders", "active")
-"""Outcomes a unit has in a month; `active` is 1 in a month with an order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What is summed for a wave: outcome months from the start date, covariate months before.
-
-    Months are indices (year x 12 + month). Days of the start month before `start` are in neither.
-    """
-
-    campaign: str
-    wave: int
-    start: dt.date
-    first_month: int
-    """First outcome month; before the start month of the wave it holds zeros."""
-    months: int
-    covariate_months: int
-    by_customer: bool
-    """Units are customers: no second grouping is needed."""
-    metrics: tuple[str, ...] = METRICS
-    cap: tuple[str, float] | None = None
-    """(metric, largest monthly figure of a unit) of the capped copy."""
-    redemption_cost: tuple[tuple[str, float], ...] = ()
-    """(arm, cost of one redemption) where the log gives no cost."""
-    priced_contacts: tuple[str, ...] = ()
-    """Arms whose contacts have a declared price, so that the log's is not counted again."""
-    vouchers_in_orders: bool = False
-    """Redemptions cost nothing more, whatever the log says: the orders are net of them."""
-    with_exposures: bool = False
-
-    @property
-    def start_month(self) -> int:
-        """Month index of the start date."""
-        return month_of(self.start.year, self.start.month)
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """Every variable of a unit, in order.
-
-        Outcomes 'metric_k' by month and covariates 'metric_x'; the same of 'capped'; with
-        exposures 'net_k' (margin minus variable cost) and 'reached' (1 if ever contacted).
-        """
-        suffixes = [*map(str, range(self.months)), "x"]
-        metrics = [*self.metrics, *(["capped"] if self.cap is not None else [])]
-        names = [f"{metric}_{suffix}" for metric in metrics for suffix in suffixes]
-        if self.with_exposures:
-            names += [f"net_{k}" for k in range(self.months)] + ["reached"]
-        return tuple(names)
 
 
 def unit_rows(window: Window) -> sa.Select[tuple[object, ...]]:
@@ -133,87 +69,6 @@ def cap(window: Window, metric: str) -> sa.Select[tuple[float | None]]:
     flows = _unit_flows(window)
     quantile = sa.func.percentile_cont(0.99).within_group(sa.cast(flows.c[metric], sa.Double))
     return sa.select(quantile).where(flows.c[metric] > 0)
-
-
-def group_sizes(window: Window) -> sa.Select[Any]:
-    """(arm, segment, units) of a wave, in order."""
-    roster = _roster(window, *(assignments.c[name] for name in UNIT))
-    units = (roster if window.by_customer else roster.distinct()).subquery("units")
-    keys = (units.c.arm, units.c.segment)
-    return sa.select(*keys, sa.func.count().label("n")).group_by(*keys).order_by(*keys)
-
-
-def flow_rows(window: Window, groups: Sequence[tuple[str, str]]) -> sa.Select[Any]:
-    """What units did, month by month, the rows of a unit together; none for those who did nothing.
-
-    Args:
-        window: the wave's window.
-        groups: (arm, segment), whose place in this list is given for each unit.
-
-    Returns:
-        A statement of number (of the unit, in the order of the ids), month, revenue, margin,
-        orders, with exposures also cost and reached, in rows of their own; last the place.
-    """
-    place = sa.case(
-        *(
-            (sa.and_(assignments.c.arm == arm, assignments.c.segment == segment), place)
-            for place, (arm, segment) in enumerate(groups)
-        )
-    )
-    key = [assignments.c[name] for name in UNIT]
-    rank = sa.func.row_number() if window.by_customer else sa.func.dense_rank()
-    number = rank.over(order_by=key[:1] if window.by_customer else key)
-    columns = (assignments.c.customer, assignments.c.arm)
-    roster = _roster(window, *columns, number.label("number"), place.label("place"))
-    flows = _flows(window, roster.subquery("roster"), ("number", "place"), idle=False)
-    names = ["number", "month", "revenue", "margin", "orders"]
-    names += ["cost", "reached"] if window.with_exposures else []
-    return sa.select(*(flows.c[name] for name in (*names, "place"))).order_by(flows.c.number)
-
-
-numbers = sa.Table(
-    "numbers",
-    sa.MetaData(),
-    sa.Column("customer", sa.Text, nullable=False),
-    sa.Column("number", sa.Integer, nullable=False),
-    prefixes=["TEMPORARY"],
-)
-"""Customers with an order in a window, numbered from 0 in the order of their ids."""
-
-
-def number_customers(window: Window) -> sa.Insert:
-    """Fill `numbers` for a window whose units are customers."""
-    customers = sa.select(_spend(window).c.customer).distinct().subquery("customers")
-    number = sa.func.row_number().over(order_by=customers.c.customer) - 1
-    numbered = sa.select(customers.c.customer, sa.cast(number, sa.Integer))
-    return numbers.insert().from_select(["customer", "number"], numbered)
-
-
-def numbered_flows(window: Window) -> sa.Select[Any]:
-    """What the customers of `numbers` did, month by month, as in `flow_rows`, without the place."""
-    flows = _flows(window, sa.select(numbers).subquery("roster"), ("number",), idle=False)
-    names = ("number", "month", "revenue", "margin", "orders")
-    return sa.select(*(flows.c[name] for name in names)).order_by(flows.c.number)
-
-
-def numbered_places(groups: Sequence[tuple[str, int, str, str]]) -> sa.Select[Any]:
-    """Which group each customer of `numbers` is in, for many waves at once.
-
-    Args:
-        groups: (campaign, wave, arm, segment).
-
-    Returns:
-        A statement of number and place, of the group in the list; a row a customer and wave.
-    """
-    names = ("campaign", "wave", "arm", "segment")
-    columns = [sa.column(name, assignments.c[name].type) for name in names]
-    listed = sa.values(*columns, sa.column("place", sa.Integer), name="listed").data(
-        [(*group, place) for place, group in enumerate(groups)]
-    )
-    same = sa.and_(*(assignments.c[name] == listed.c[name] for name in names))
-    return sa.select(numbers.c.number, listed.c.place).select_from(
-        assignments.join(listed, same).join(numbers, numbers.c.customer == assignments.c.customer)
-    )
 
 
 def group_moments(
@@ -309,119 +164,7 @@ def _pivot(window: Window) -> sa.CTE:
     return sa.select(*keys, *columns).group_by(*keys).cte("pivot")
 
 
-def _roster(window: Window, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """Columns of a wave's assignments."""
-    return sa.select(*columns).where(
-        assignments.c.campaign == window.campaign, assignments.c.wave == window.wave
-    )
-
-
 def _unit_flows(window: Window) -> sa.Subquery:
     """What each unit did in each month, and one row a unit without any."""
     columns = [assignments.c[name] for name in ("customer", *UNIT)]
-    return _flows(window, _roster(window, *columns).subquery("roster"), UNIT)
-
-
-def _flows(
-    window: Window, roster: sa.Subquery, names: Sequence[str], *, idle: bool = True
-) -> sa.Subquery:
-    """What each unit did in each month: one row a unit and month.
-
-    Args:
-        window: the wave's window.
-        roster: the customers of each unit.
-        names: columns of the roster that tell a unit.
-        idle: whether a unit that did nothing has a row, without a month.
-    """
-    spend = _spend(window)
-    keys = [roster.c[name] for name in names]
-    money = ("revenue", "margin", "orders")
-    joined = roster.join(spend, roster.c.customer == spend.c.customer, isouter=idle)
-    if window.by_customer:
-        values = [spend.c[name] for name in money]
-        flows = sa.select(*keys, spend.c.month, *values).select_from(joined).subquery("spent")
-    else:
-        sums = [
-            sa.cast(sa.func.sum(spend.c[name]), spend.c[name].type).label(name) for name in money
-        ]
-        flows = (
-            sa.select(*keys, spend.c.month, *sums)
-            .select_from(joined)
-            .group_by(*keys, spend.c.month)
-            .subquery("spent")
-        )
-    active = sa.case((flows.c.orders > 0, 1), else_=0).label("active")
-    selected = sa.select(flows, active)
-    if not window.with_exposures:
-        return selected.subquery("flows")
-    empty = [sa.cast(sa.null(), sa.Double).label(name) for name in (*money, "active")]
-    zero = [sa.literal(0).label("cost"), sa.literal(0).label("reached")]
-    contacts = _contacts(window, roster, names)
-    return sa.union_all(
-        selected.add_columns(*zero),
-        sa.select(
-            *(contacts.c[name] for name in names),
-            contacts.c.month,
-            *empty,
-            contacts.c.cost,
-            contacts.c.reached,
-        ),
-    ).subquery("flows")
-
-
-def _spend(window: Window) -> sa.Subquery:
-    """Customer months of the window; a start within a month goes back to that month's orders."""
-    start = window.start_month
-    columns = ("customer", "month", "revenue", "margin", "orders")
-    last = window.first_month + window.months - 1
-    kept = sa.select(*(customer_month.c[name] for name in columns)).where(
-        customer_month.c.month >= start - window.covariate_months, customer_month.c.month <= last
-    )
-    if window.start.day == 1:
-        return kept.subquery("spend")
-    counted = sa.cast(sa.func.sum(sa.case((orders.c.revenue >= 0, 1), else_=0)), sa.Integer)
-    partial = (
-        sa.select(
-            orders.c.customer,
-            orders.c.month,
-            sa.func.sum(orders.c.revenue).label("revenue"),
-            sa.func.sum(orders.c.margin).label("margin"),
-            counted.label("orders"),
-        )
-        .where(orders.c.month == start, orders.c.ordered_at >= window.start)
-        .group_by(orders.c.customer, orders.c.month)
-    )
-    return sa.union_all(kept.where(customer_month.c.month != start), partial).subquery("spend")
-
-
-def _contacts(window: Window, roster: sa.Subquery, names: Sequence[str]) -> sa.Subquery:
-    """Variable costs and reach of the roster's units by month, from the exposures."""
-    cost = sa.func.sum(_cost_of_contact(window, roster.c.arm)).label("cost")
-    keys = [roster.c[name] for name in names]
-    month = month_index(exposures.c.at)
-    return (
-        sa.select(*keys, month.label("month"), cost, sa.literal(1).label("reached"))
-        .join_from(exposures, roster, exposures.c.customer == roster.c.customer)
-        .where(
-            exposures.c.campaign == window.campaign,
-            exposures.c.at >= window.start,
-            month < window.first_month + window.months,
-        )
-        .group_by(*keys, month)
-        .subquery("contacts")
-    )
-
-
-def _cost_of_contact(window: Window, arm: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """What one row of the log cost, each amount once: see `Window`."""
-    logged, nothing = sa.func.coalesce(exposures.c.cost, 0), sa.literal(0)
-    redeemed: sa.ColumnElement[Any] = logged
-    if window.vouchers_in_orders:
-        redeemed = nothing
-    elif window.redemption_cost:
-        prices = ((arm == name, cost) for name, cost in window.redemption_cost)
-        redeemed = sa.func.coalesce(exposures.c.cost, sa.case(*prices, else_=0))
-    contact: sa.ColumnElement[Any] = logged
-    if window.priced_contacts:
-        contact = sa.case((arm.in_(window.priced_contacts), 0), else_=logged)
-    return sa.case((exposures.c.kind == "redeemed", redeemed), else_=contact)
+    return flows_of(window, roster_of(window, *columns).subquery("roster"), UNIT)

@@ -1,0 +1,102 @@
+"""Speed and memory against the bare scan and aggregate of the same file, and against peers.
+
+Every piece of work is a process of its own; what counts is CPU seconds (user and system), for other
+work on the machine moves them less than the clock. Rounds run every piece once, in turn; ratios
+are of medians. Run `make bench`, or `python benchmarks/speed.py --millions 5`. Writes
+docs/benchmarks.md from what was measured so far, all sizes together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+from speed_data import make
+from speed_page import page
+
+ROOT = Path(__file__).parent.parent
+ONCE = ("load", "first_time", "next_month")
+"""Long work, measured once."""
+ROUNDS = (
+    "bare_scan",
+    "bare_aggregate",
+    "roll_up",
+    "draw",
+    "campaigns_1",
+    "campaigns_10",
+    "campaigns_50",
+)
+PEERS = ("tea_tasting", "pandas_statsmodels", "polars")
+
+
+def measured(work: str, folder: Path) -> dict[str, float] | None:
+    """The cost of one piece of work; None where it failed, for want of memory or of a library."""
+    command = [sys.executable, str(Path(__file__).with_name("speed_work.py")), work, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["killed"])[-1]
+        click.echo(f"  {work}: failed ({last[:100]})")
+        return None
+    cost: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    click.echo(f"  {work}: {cost['cpu']:.2f} s CPU, {cost['gib']:.2f} GiB")
+    return cost
+
+
+def middle(costs: list[dict[str, float]]) -> dict[str, float]:
+    """The median of every figure."""
+    return {name: statistics.median(cost[name] for cost in costs) for name in costs[0]}
+
+
+def machine() -> str:
+    """Processor, cores and memory, in words."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    name = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    return f"{name or platform.machine()}, {os.cpu_count()} cores, {pages:.0f} GiB"
+
+
+@click.command()
+@click.option("--millions", default=1.0, show_default=True, help="Customers; orders are ten times.")
+@click.option("--rounds", default=3, show_default=True)
+@click.option("--peers/--no-peers", default=True, show_default=True)
+@click.option("--once/--no-once", default=True, show_default=True, help="Loading, and a month on.")
+@click.option("--folder", type=Path, default=ROOT / "build" / "speed", show_default=False)
+@click.option("--output", type=Path, default=ROOT / "docs" / "benchmarks.md", show_default=False)
+def main(millions: float, rounds: int, peers: bool, once: bool, folder: Path, output: Path) -> None:
+    """Measure one size and write the page of all sizes measured."""
+    size = folder / f"{millions:g}m"
+    make(size, round(millions * 1_000_000))
+    costs: dict[str, list[dict[str, float]]] = {}
+    works = [*ROUNDS, *(PEERS if peers else ())]
+    loads = [os.getloadavg()[0]]
+    for number in range(rounds):
+        click.echo(f"round {number + 1} of {rounds}")
+        for work in works:
+            if cost := measured(work, size):
+                costs.setdefault(work, []).append(cost)
+        loads.append(os.getloadavg()[0])
+    for work in ONCE if once else ():
+        if cost := measured(work, size):
+            costs[work] = [cost]
+    found = {
+        "millions": millions,
+        "rounds": rounds,
+        "machine": machine(),
+        "python": platform.python_version(),
+        "load": statistics.median(loads),
+        "costs": {work: middle(each) for work, each in costs.items()},
+    }
+    (size / "found.json").write_text(json.dumps(found))
+    sizes = [json.loads(path.read_text()) for path in sorted(folder.glob("*/found.json"))]
+    output.write_text(page(sorted(sizes, key=lambda each: float(each["millions"]))))
+
+
+if __name__ == "__main__":
+    main()
