@@ -85,7 +85,7 @@ def _against_peers(costs: Found) -> str:
         "column charges us the roll-up too. For 50 campaigns a peer keeps its table and repeats "
         "its analysis: extrapolated from one, its joins left out.",
         "",
-        "| peer | CPU s | x us | target | | x us with the roll-up | 50, x us | target | | peak GiB |",
+        "| peer | CPU s | x us | target | | x us and roll-up | 50: x us | target | | GiB |",
         "|---|---:|---:|---:|---|---:|---:|---:|---|---:|",
     ]
     for work, words, target in known:
