@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import hashlib
 import json
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -214,3 +215,17 @@ def test_every_order_of_the_demonstration_is_in_the_store(demonstration: Any) ->
     assert counts[1] == 2469
     assert counts[2] == pytest.approx(4_596_039.58, abs=0.005)
     assert counts[3] == 12
+
+
+def words_of(page: Path) -> str:
+    """A page without its drawings, whose coordinates differ in a last digit between processors."""
+    return re.sub(r"<svg.*?</svg>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def test_the_sample_site_is_the_demonstrations(demonstration: Any) -> None:
+    _, index = demonstration
+    sample = Path(__file__).parent.parent / "reports" / "sample"
+    pages = {path.name for path in index.parent.glob("*.html")}
+    assert {path.name for path in sample.iterdir()} == pages
+    for name in pages:
+        assert words_of(sample / name) == words_of(index.parent / name), f"{name}: make sample"
