@@ -36,9 +36,9 @@ Neyman's variance. Smallest to largest over the three markets, no effect.
 BIAS = """\
 Without an effect the pooled slope does not depend on who is treated, and nothing leans. With one,
 the slope is a little steeper when the largest customers are treated, so that slightly too much is
-adjusted away: a known property of regression adjustment that fades as 1/n (Freedman 2008). It is
-judged without an effect and at +5 %, where it cannot be told from zero; here is how much it is over
-12 months at +30 %, the largest effect simulated. The coverage above includes it.
+adjusted away: a known property of regression adjustment that fades as 1/n (Freedman 2008). Here
+is how much it is over 12 months at +30 %, the largest effect simulated, where bar 3 is missed. The
+coverage above includes it.
 
 """
 LOOKS = """\
