@@ -38,9 +38,10 @@ PEERS = ("tea_tasting", "pandas_statsmodels", "polars")
 def measured(work: str, folder: Path) -> dict[str, float] | None:
     """The cost of one piece of work; None where it failed, for want of memory or of a library."""
     command = [sys.executable, str(Path(__file__).with_name("speed_work.py")), work, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    one = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=one)
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["killed"])[-1]
+        last = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
         click.echo(f"  {work}: failed ({last[:100]})")
         return None
     cost: dict[str, float] = json.loads(done.stdout.splitlines()[-1])

@@ -5,7 +5,7 @@ Every variable that later stages use is made here, once: months, cumulative sums
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.stats.ancova import Comparison
@@ -199,25 +200,35 @@ def read_many(
         campaigns: windows and contact costs of each, as for `read_outcomes`.
     """
     found: list[Outcomes | None] = [None] * len(campaigns)
-    for logged in (False, True):
-        third = [(metric, covariate_of(f"{metric}_0")) for metric in METRICS]
-        third += [("net", "margin_x")] if logged else []
-        chosen = [i for i, (w, _) in enumerate(campaigns) if w[0].with_exposures == logged]
-        windows = [window for i in chosen for window in campaigns[i][0]]
-        sums = iter(read_sums(connection, windows, third))
-        for i in chosen:
-            mine, contact_cost = campaigns[i]
-            groups: dict[Group, Moments] = {}
-            contacts: dict[tuple[int, str], tuple[int, float]] = {}
-            for window in mine:
-                booked = window.start_month - window.first_month
-                costs = contact_cost.items()
-                contacts |= {(window.wave, arm): (booked, cost) for arm, cost in costs}
-                for group in next(sums):
-                    key = (window.wave, group.arm, group.segment)
-                    groups[key] = _moments(group, window, third)
-            found[i] = Outcomes(groups, mine[0].months, logged, contacts)
+    # On matrices this small, threads of the linear algebra only wait for each other.
+    with threadpool_limits(1):
+        for logged in (False, True):
+            chosen = [i for i, (w, _) in enumerate(campaigns) if w[0].with_exposures == logged]
+            windows = [window for i in chosen for window in campaigns[i][0]]
+            third = [(metric, covariate_of(f"{metric}_0")) for metric in METRICS]
+            third += [("net", "margin_x")] if logged else []
+            sums = iter(read_sums(connection, windows, third))
+            for i in chosen:
+                found[i] = _outcomes(*campaigns[i], sums, third)
     return [outcomes for outcomes in found if outcomes is not None]
+
+
+def _outcomes(
+    windows: Sequence[Window],
+    contact_cost: Mapping[str, float],
+    sums: Iterator[Sequence[GroupSums]],
+    third: Sequence[tuple[str, str]],
+) -> Outcomes:
+    """Outcomes of one campaign, from the sums of its waves, which come next."""
+    groups: dict[Group, Moments] = {}
+    contacts: dict[tuple[int, str], tuple[int, float]] = {}
+    for window in windows:
+        booked = window.start_month - window.first_month
+        costs = contact_cost.items()
+        contacts |= {(window.wave, arm): (booked, cost) for arm, cost in costs}
+        for group in next(sums):
+            groups[window.wave, group.arm, group.segment] = _moments(group, window, third)
+    return Outcomes(groups, windows[0].months, windows[0].with_exposures, contacts)
 
 
 def _moments(group: GroupSums, window: Window, third: Sequence[tuple[str, str]]) -> Moments:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from loyalty_exp.store.engines import capabilities_of
 from loyalty_exp.store.queries.moments import METRICS, Window, group_moments, third_variables
@@ -75,11 +74,9 @@ def read_sums(
         most = capabilities.most_columns
         return [_in_the_engine(connection, window, third, most) for window in windows]
     found: dict[int, list[GroupSums]] = {}
-    with threadpool_limits(1):
-        for places in _sharing(windows):
-            shared = [windows[place] for place in places]
-            sums = _streamed(connection, shared, third)
-            found |= dict(zip(places, sums, strict=True))
+    for places in _sharing(windows):
+        sums = _streamed(connection, [windows[place] for place in places], third)
+        found |= dict(zip(places, sums, strict=True))
     return [found[place] for place in range(len(windows))]
 
 
