@@ -15,8 +15,8 @@ Written by `make bench`; not edited by hand. Data: `loyalty_exp.simulate`, {orde
 order in one Parquet file; 12 months of outcomes and 12 before; revenue, margin, orders and active.
 Cost is CPU seconds, user and system, of a process of its own; figures are medians of {rounds}
 rounds in which all pieces of work take turns (loading, and a month on, once). Linear algebra has
-one thread in every piece of work, ours and the peers': on two cores more only cost. The limit is the hash-aggregate of the file by
-customer and month in the same engine, in the same rounds.
+one thread in every piece of work, ours and the peers': on two cores more only cost. The limit is
+the hash-aggregate of the file by customer and month in the same engine, in the same rounds.
 
 Machine: {machine}; Python {python}; the median load of the machine meanwhile was {load:.1f}: other
 work ran beside it, which raises CPU seconds of all pieces alike, and the clock much more.
