@@ -9,7 +9,7 @@ import datetime as dt
 import importlib.metadata
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,10 @@ from loyalty_exp.design.universal import not_drawn, rotation, universal_campaign
 from loyalty_exp.design.withdraw import withdraw
 from loyalty_exp.errors import LaunchError, MeasureError
 from loyalty_exp.measure.campaign import measure_campaign
-from loyalty_exp.measure.effects import CUMULATIVE
+from loyalty_exp.measure.caused import CausedInYear, caused_in_year
 from loyalty_exp.measure.programme import programme
 from loyalty_exp.measure.restatement import restated, to_publish
-from loyalty_exp.measure.results import CampaignResult, Provenance
+from loyalty_exp.measure.results import CampaignResult, Provenance, VerdictKind
 from loyalty_exp.report.notebook import ShownResult, shown
 from loyalty_exp.report.render import single_file, site
 from loyalty_exp.segment.cells import suppress_small
@@ -55,8 +55,10 @@ from loyalty_exp.segment.membership import (
     SegmentRow,
     declared_size,
     membership_rows,
+    named,
     rule_members,
     scheme_members,
+    scheme_membership,
     segment_sizes,
 )
 from loyalty_exp.segment.priorities import Priority, contact_priorities
@@ -355,21 +357,35 @@ class Project:
         self, year1: Window | None, year2: Window | None, results: Sequence[CampaignResult]
     ) -> Comparison:
         """The comparison, with campaigns measured already."""
-        with self.store.read(repeatable=True) as connection:
+        with self.store.scratch() as connection:
             first_month = self.declaration.project.fiscal_year_start
-            later = year2 or last_year(self._data_through(connection), first_month)
+            through = self._data_through(connection)
+            later = year2 or last_year(through, first_month)
             earlier = year1 or later.year_before()
             self._progress(f"comparing {later.start:%Y} with {earlier.start:%Y}")
-            rules = self.declaration.segments.rules
-            return compare(
+            scheme, rules = self.declaration.segments.scheme, self.declaration.segments.rules
+            declared = {name: partial(self._members, connection, name) for name in rules}
+            before = [scheme_membership(scheme, earlier.end)]
+            before += [named(name, at(earlier.end)) for name, at in declared.items()]
+            year = caused_in_year(
+                connection,
+                launched_plans(connection),
+                before,
+                (later.start, later.end),
+                through,
+                _suspended(results),
+            )
+            found = compare(
                 connection,
                 (earlier.start, earlier.end),
                 (later.start, later.end),
-                scheme=self.declaration.segments.scheme,
-                declared={name: partial(self._members, connection, name) for name in rules},
-                effects=_effects_within(results, earlier, later),
+                scheme=scheme,
+                declared=declared,
+                effects=[_effect(each) for each in year.effects],
+                shared=year.shared,
                 known_until=self.declaration.data.orders.extracted_on,
             )
+        return _with_earlier(found, year.before)
 
     def report(
         self,
@@ -594,34 +610,27 @@ def _plans(connection: sa.Connection, campaign_id: str) -> list[FrozenPlan]:
     return [FrozenPlan.from_json(row.plan) for row in rows]
 
 
-def _effects_within(
-    results: Sequence[CampaignResult], year1: Window, year2: Window
-) -> list[MeasuredEffect]:
-    """Effects on segments as they stood at the end of year 1, measured within year 2 only."""
-    found: list[MeasuredEffect] = []
-    for result in results:
-        plan = result.plan
-        inside = (
-            plan.as_of == year1.end
-            and plan.start >= year2.start
-            and result.closed_through is not None
-            and result.closed_through <= f"{year2.end:%Y-%m}"
-        )
-        alone = next(iter(plan.segments)) if len(plan.segments) == 1 else None
-        for row in result.rows if inside else ():
-            if (row.metric, row.month, row.wave, row.against) != (
-                "revenue",
-                CUMULATIVE,
-                "all",
-                plan.holdout,
-            ):
-                continue
-            segment = alone if row.segment == "all" else row.segment
-            limits = (row.total_effect, row.total_ci_lower, row.total_ci_upper)
-            known = [limit for limit in limits if limit is not None]
-            if segment is not None and len(known) == len(limits):
-                found.append(MeasuredEffect(segment, plan.campaign, *known))
-    return found
+def _suspended(results: Sequence[CampaignResult]) -> set[str]:
+    """Campaigns whose result a failed critical check suspends."""
+    return {
+        result.campaign
+        for result in results
+        for arm in result.arms
+        if arm.verdict.kind is VerdictKind.SUSPENDED
+    }
+
+
+def _effect(found: CausedInYear) -> MeasuredEffect:
+    value, lower, upper = astuple(found.caused)
+    return MeasuredEffect(found.segment, found.campaign, value, lower, upper, found.note)
+
+
+def _with_earlier(found: Comparison, campaigns: Sequence[str]) -> Comparison:
+    """The comparison with a word on campaigns that are part of both years."""
+    if not campaigns:
+        return found
+    text = f"began before year 2 and ran on, so that its market holds them: {', '.join(campaigns)}"
+    return replace(found, notes=(*found.notes, text))
 
 
 def _made(folder: Path) -> Path:

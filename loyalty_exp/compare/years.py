@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -14,7 +14,8 @@ from loyalty_exp.compare.causes import CauseRow, MeasuredEffect, causes
 from loyalty_exp.compare.moves import MoveRow, NetMove, moves, net_moves
 from loyalty_exp.compare.portfolio import ALL, NOBODY, Cell, Figures, figures, read_cells
 from loyalty_exp.compare.windows import check_windows
-from loyalty_exp.segment.features import TierRule, customer_features
+from loyalty_exp.segment.features import TierRule
+from loyalty_exp.segment.membership import named, scheme_membership
 from loyalty_exp.segment.schemes import SCHEMES
 from loyalty_exp.store.queries.compare import Window, days_with_orders
 
@@ -113,6 +114,7 @@ def compare(
     scheme: str | None = "rfm",
     declared: Mapping[str, MembersAt] | None = None,
     effects: Iterable[MeasuredEffect] = (),
+    shared: Collection[str] = (),
     tiers: TierRule | None = None,
     known_until: dt.date | None = None,
 ) -> Comparison:
@@ -127,6 +129,7 @@ def compare(
         scheme: built-in scheme whose segments are compared; None compares the company only.
         declared: further segments by name, which may overlap.
         effects: incremental revenue measured within year 2, by segment.
+        shared: segments whose effects count the same customers, see `causes`.
         tiers: where gold and silver begin.
         known_until: last day of the data, where the export says so; None judges by the orders.
 
@@ -140,7 +143,7 @@ def compare(
     at = (
         [None, None]
         if scheme is None
-        else [_scheme_at(w.end, scheme, tiers) for w in (first, second)]
+        else [scheme_membership(scheme, w.end, tiers=tiers) for w in (first, second)]
     )
     cells = read_cells(connection, first, second, *at)
     names = () if scheme is None else SCHEMES[scheme].names
@@ -149,7 +152,7 @@ def compare(
     parts = [*bridge(cells, (*known, ALL))]
     changes = {name: _change(cells, name) for name in (*names, ALL)}
     for name, members_at in (declared or {}).items():
-        pair = [_declared_at(name, members_at, w.end) for w in (first, second)]
+        pair = [named(name, members_at(w.end)) for w in (first, second)]
         own = read_cells(connection, first, second, *pair)
         segments += [row for row in _views(own, (name,)) if row.segment == name]
         parts += bridge(own, (name,))
@@ -163,24 +166,13 @@ def compare(
         tuple(parts),
         moved,
         net_moves(moved, known),
-        causes(changes, effects),
+        causes(changes, effects, shared),
         (*notes, REGRESSION_TO_THE_MEAN) if names or declared else notes,
     )
 
 
 def _date(day: Any) -> dt.date:
     return day.date() if isinstance(day, dt.datetime) else day
-
-
-def _scheme_at(as_of: dt.date, scheme: str, tiers: TierRule | None) -> sa.Select[Any]:
-    column = SCHEMES[scheme].column
-    found = customer_features(as_of, [column], tiers=tiers).subquery()
-    return sa.select(found.c.customer, found.c[column].label("segment"))
-
-
-def _declared_at(name: str, members_at: MembersAt, as_of: dt.date) -> sa.Select[Any]:
-    found = members_at(as_of).subquery()
-    return sa.select(found.c.customer, sa.literal(name, sa.Text).label("segment"))
 
 
 def _totals(cells: Sequence[Cell]) -> Totals:

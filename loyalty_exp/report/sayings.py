@@ -29,6 +29,7 @@ PATTERNS = (
     N_("The calendar gives %(year)s %(more)s more day(s): %(one)s days against %(two)s."),
     N_("The first %(days)s day(s) of %(year)s hold no order: not loaded, or quiet."),
     N_("The last %(days)s day(s) of %(year)s hold no order: not loaded, or quiet."),
+    N_("began before year 2 and ran on, so that its market holds them: %(campaigns)s"),
     N_("several campaigns reached it (%(campaigns)s): effects that overlap are not added up"),
 )
 """Remarks with figures in them: `parts.said` puts the figures into the other words."""
@@ -57,6 +58,10 @@ SAYINGS = (
     N_("none"),
     # year over year
     N_("no holdout was kept in this segment"),
+    N_("too few customers were left out on purpose in this segment"),
+    N_("a handful of customers decides the result in this segment"),
+    N_("the last month of year 2 is not closed yet"),
+    N_("the result is suspended: a critical check failed"),
     N_("The windows are of different seasons: part of the change is the season."),
     N_(
         "Orders before year 1 are not known: customers of earlier days who come back in year 2 "

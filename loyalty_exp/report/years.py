@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["causes_section", "years_page"]
 
+NO_HOLDOUT = "no holdout was kept in this segment"
 _TOLD, _TOLD_IN_BRIEF = 5, 3
 _COMPONENTS = ("lost", "new", "reactivated", "frequency", "basket")
 
@@ -175,7 +176,7 @@ def causes_section(t: Tongue, years: Mapping[str, Any], *, brief: bool = False) 
     paragraphs = (text,) if unknown else ()
     if brief:
         return Section("causes", title, actions=texts, asides=paragraphs)
-    asides = (*paragraphs, *_overlaps(t, years, unknown))
+    asides = (*paragraphs, *_reasons(t, years, unknown))
     tables = (_causes_table(t, years, [*known, *unknown]),)
     return Section("causes", title, actions=texts, tables=tables, asides=asides)
 
@@ -232,18 +233,21 @@ def _causes_table(
     return Table(caption, columns, tuple(rows), note)
 
 
-def _overlaps(
-    t: Tongue, years: Mapping[str, Any], causes: Sequence[Mapping[str, Any]]
+def _reasons(
+    t: Tongue, years: Mapping[str, Any], unknown: Sequence[Mapping[str, Any]]
 ) -> tuple[str, ...]:
-    """Segments whose effect is not known because several campaigns reached them."""
+    """Why what was caused is not known although there were campaigns; segments alike together."""
     _ = t.gettext
-    asides = []
-    for cause in causes:
-        note = str(cause.get("note", ""))
-        if note.startswith("several campaigns"):
-            values = {"segment": segment_label(t, years, cause["segment"]), "remark": said(t, note)}
-            asides.append(sentence(_("%(segment)s: %(remark)s") % values))
-    return tuple(asides)
+    segments: dict[str, list[str]] = {}
+    for cause in unknown:
+        if (note := str(cause.get("note", ""))) and note != NO_HOLDOUT:
+            segments.setdefault(note, []).append(segment_label(t, years, cause["segment"]))
+    return tuple(
+        sentence(
+            _("%(segment)s: %(remark)s") % {"segment": ", ".join(names), "remark": said(t, note)}
+        )
+        for note, names in segments.items()
+    )
 
 
 def _component(t: Tongue, name: str) -> str:

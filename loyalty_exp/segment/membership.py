@@ -18,8 +18,10 @@ __all__ = [
     "SegmentRow",
     "declared_size",
     "membership_rows",
+    "named",
     "rule_members",
     "scheme_members",
+    "scheme_membership",
     "segment_sizes",
 ]
 
@@ -115,6 +117,21 @@ def scheme_members(
     column = SCHEMES[scheme].column
     found = customer_features(as_of, [column], tiers=tiers).subquery("found")
     return sa.select(found.c.customer).where(found.c[column] == segment.name)
+
+
+def scheme_membership(
+    scheme: str, as_of: dt.date, *, tiers: TierRule | None = None
+) -> sa.Select[Any]:
+    """Everybody's segment in a built-in scheme at a date: columns customer and segment."""
+    column = SCHEMES[scheme].column
+    found = customer_features(as_of, [column], tiers=tiers).subquery()
+    return sa.select(found.c.customer, found.c[column].label("segment"))
+
+
+def named(segment: str, members: sa.Select[Any]) -> sa.Select[Any]:
+    """The members of a segment, with its name: columns customer and segment."""
+    found = members.subquery()
+    return sa.select(found.c.customer, sa.literal(segment, sa.Text).label("segment"))
 
 
 def membership_rows(segment: str, as_of: dt.date, members: sa.Select[Any]) -> sa.Select[Any]:

@@ -24,6 +24,10 @@ Floats = NDArray[np.float64]
 
 COMPONENTS = ("reactivation", "frequency", "basket")
 
+ROUNDING = 1e-12
+"""Share of its terms below which a variance is nothing but rounding: that part is the same for all,
+as frequency is where nobody orders twice in a month."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decomposition:
@@ -38,7 +42,7 @@ class Decomposition:
         lower: Lower limits.
         upper: Upper limits.
         covariance: Covariance of the parts, (3, 3), by the delta method.
-        df: Welch-Satterthwaite degrees of freedom of each part.
+        df: Welch-Satterthwaite degrees of freedom of each part; NaN where nothing varies.
         total: The effect on revenue per customer, which they add up to.
         reason: Why the parts are not defined; None when they are.
     """
@@ -85,18 +89,18 @@ def decompose(
         gradient = (1 - 2 * side) * mean * weights / values
         gradient[:, 2] += change * slopes[side]
         gradients.append(gradient)
-    parts = [
-        gradient @ covariance @ gradient.T
-        for gradient, covariance in zip(
-            gradients, (chosen.covariance_treated, chosen.covariance_control), strict=True
-        )
-    ]
+    sides = list(
+        zip(gradients, (chosen.covariance_treated, chosen.covariance_control), strict=True)
+    )
+    parts = [gradient @ covariance @ gradient.T for gradient, covariance in sides]
     covariance = parts[0] + parts[1]
-    variance = np.diag(covariance)
+    size = sum(np.diag(abs(gradient) @ abs(each) @ abs(gradient).T) for gradient, each in sides)
+    varies = np.diag(covariance) > ROUNDING * size
+    variance = np.where(varies, np.diag(covariance), 0.0)
     welch = np.diag(parts[0]) ** 2 / (chosen.n_treated - 1)
     welch = welch + np.diag(parts[1]) ** 2 / (chosen.n_control - 1)
-    df = variance**2 / welch
-    half = stats.t.isf((1 - level) / 2, df) * np.sqrt(variance)
+    df = np.divide(variance**2, welch, out=np.full(3, np.nan), where=varies)
+    half = np.where(varies, stats.t.isf((1 - level) / 2, df) * np.sqrt(variance), 0.0)
     estimate = mean * change
     return Decomposition(estimate, estimate - half, estimate + half, covariance, df, total, None)
 

@@ -167,7 +167,7 @@ def _places(
         wave += [index] * len(each)
         place += range(len(each))
     of_wave, of_place = np.array(wave), np.array(place, dtype=np.int16)
-    for number, group in _batches(connection, numbered_places(groups)):
+    for number, group in _batches(connection, numbered_places(windows[0].roster, groups)):
         found[of_wave[group], number] = of_place[group]
     return found
 

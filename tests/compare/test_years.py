@@ -170,14 +170,17 @@ def test_a_declared_segment(small: sa.Connection) -> None:
     assert {row.segment for row in found.segments} == {"all", "occasional"}
 
 
-def test_causes_are_known_only_where_one_effect_was_measured(small: sa.Connection) -> None:
+def test_causes_are_known_where_effects_were_measured_and_add_up_on_other_customers(
+    small: sa.Connection,
+) -> None:
     effects = [
         MeasuredEffect("silver", "win-back", 12.0, 2.0, 22.0),
         MeasuredEffect("bronze", "a", 1.0, 0.0, 2.0),
         MeasuredEffect("bronze", "b", 1.0, 0.0, 2.0),
         MeasuredEffect("elsewhere", "c", 1.0, 0.0, 2.0),
     ]
-    found = compare(small, YEAR1, YEAR2, scheme="tiers", effects=effects, tiers=LEVELS)
+    given = {"scheme": "tiers", "effects": effects, "tiers": LEVELS}
+    found = compare(small, YEAR1, YEAR2, shared={"bronze"}, **given)
     rows = {row.segment: row for row in found.causes}
     silver = rows["silver"]
     assert silver.known
@@ -187,6 +190,11 @@ def test_causes_are_known_only_where_one_effect_was_measured(small: sa.Connectio
     assert "not added up" in rows["bronze"].note
     assert rows["gold"].caused is rows["gold"].market is None
     assert set(rows) == {"gold", "silver", "bronze", "all"}
+    added = {row.segment: row for row in compare(small, YEAR1, YEAR2, **given).causes}["bronze"]
+    half = 2**0.5
+    assert (added.caused, added.caused_ci_lower, added.caused_ci_upper) == pytest.approx(
+        (2.0, 2.0 - half, 2.0 + half)
+    )
 
 
 def test_the_json_object_has_its_names(small: sa.Connection) -> None:

@@ -285,7 +285,9 @@ def test_remarks_of_the_comparison_keep_their_figures() -> None:
     assert "année 1" in text
     assert "366" in text
     assert "365" in text
-    several = causes({"gold": 3.0}, [MeasuredEffect("gold", name, 1.0, 0.0, 2.0) for name in "ab"])
+    several = causes(
+        {"gold": 3.0}, [MeasuredEffect("gold", name, 1.0, 0.0, 2.0) for name in "ab"], {"gold"}
+    )
     assert "(a, b)" in said(Tongue("fr"), several[0].note)
     assert "campagnes" in said(Tongue("fr"), several[0].note)
     quiet = check_windows(*QUIET)

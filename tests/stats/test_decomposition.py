@@ -160,3 +160,19 @@ def test_parts_cover_their_true_values() -> None:
         assert residual < 1e-10 * abs(found.total) + 1e-12
         inside += (found.lower <= truth) & (truth <= found.upper)
     assert ((inside / 1200 >= 0.915) & (inside / 1200 <= 0.98)).all()
+
+
+def test_a_part_in_which_nothing_varies_is_zero_without_doubt() -> None:
+    """Nobody orders twice in a month: orders and active months are one variable."""
+    rng = np.random.default_rng(3)
+    sides = []
+    for n in (400, 150):
+        bought = rng.random((n, 2)) < 0.4
+        paid = bought * rng.lognormal(3, 0.7, (n, 2))
+        columns = [bought[:, 0], bought[:, 0], paid[:, 0], bought[:, 1], bought[:, 1], paid[:, 1]]
+        sides.append(Moments.from_rows(NAMES, np.column_stack(columns).astype(float)))
+    found = decompose(joint_effects([Comparison(*sides)], OUTCOMES, PAST), *OUTCOMES)
+    assert abs(found.estimate[1]) < 1e-12
+    assert found.lower[1] == found.estimate[1] == found.upper[1]
+    assert np.isfinite([found.lower, found.upper]).all()
+    assert found.estimate.sum() == pytest.approx(found.total)

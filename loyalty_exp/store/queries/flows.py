@@ -55,6 +55,8 @@ class Window:
     vouchers_in_orders: bool = False
     """Redemptions cost nothing more, whatever the log says: the orders are net of them."""
     with_exposures: bool = False
+    roster: sa.FromClause = assignments
+    """Where its customers are, with the columns of `assignments`."""
 
     @property
     def start_month(self) -> int:
@@ -77,10 +79,9 @@ class Window:
 
 
 def roster_of(window: Window, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """Columns of a wave's assignments."""
-    return sa.select(*columns).where(
-        assignments.c.campaign == window.campaign, assignments.c.wave == window.wave
-    )
+    """Columns of a wave's roster."""
+    campaign, wave = window.roster.c.campaign, window.roster.c.wave
+    return sa.select(*columns).where(campaign == window.campaign, wave == window.wave)
 
 
 def flows_of(

@@ -14,7 +14,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.store.queries.flows import METRICS, UNIT, Window, flows_of, roster_of
-from loyalty_exp.store.tables import assignments
 
 __all__ = [
     "METRICS",
@@ -166,5 +165,5 @@ def _pivot(window: Window) -> sa.CTE:
 
 def _unit_flows(window: Window) -> sa.Subquery:
     """What each unit did in each month, and one row a unit without any."""
-    columns = [assignments.c[name] for name in ("customer", *UNIT)]
+    columns = [window.roster.c[name] for name in ("customer", *UNIT)]
     return flows_of(window, roster_of(window, *columns).subquery("roster"), UNIT)

@@ -12,9 +12,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.store.queries.flows import UNIT, Window, flows_of, roster_of, spend_of
-from loyalty_exp.store.tables import (
-    assignments,
-)
 
 __all__ = [
     "flow_rows",
@@ -28,7 +25,7 @@ __all__ = [
 
 def group_sizes(window: Window) -> sa.Select[Any]:
     """(arm, segment, units) of a wave, in order."""
-    roster = roster_of(window, *(assignments.c[name] for name in UNIT))
+    roster = roster_of(window, *(window.roster.c[name] for name in UNIT))
     units = (roster if window.by_customer else roster.distinct()).subquery("units")
     keys = (units.c.arm, units.c.segment)
     return sa.select(*keys, sa.func.count().label("n")).group_by(*keys).order_by(*keys)
@@ -45,17 +42,19 @@ def flow_rows(window: Window, groups: Sequence[tuple[str, str]]) -> sa.Select[An
         A statement of number (of the unit, in the order of the ids), month, revenue, margin,
         orders, with exposures also cost and reached, in rows of their own; last the place.
     """
+    whose = window.roster.c
     place = sa.case(
         *(
-            (sa.and_(assignments.c.arm == arm, assignments.c.segment == segment), place)
+            (sa.and_(whose.arm == arm, whose.segment == segment), place)
             for place, (arm, segment) in enumerate(groups)
         )
     )
-    key = [assignments.c[name] for name in UNIT]
+    key = [whose[name] for name in UNIT]
     rank = sa.func.row_number() if window.by_customer else sa.func.dense_rank()
     number = rank.over(order_by=key[:1] if window.by_customer else key)
-    columns = (assignments.c.customer, assignments.c.arm)
-    roster = roster_of(window, *columns, number.label("number"), place.label("place"))
+    roster = roster_of(
+        window, whose.customer, whose.arm, number.label("number"), place.label("place")
+    )
     flows = flows_of(window, roster.subquery("roster"), ("number", "place"), idle=False)
     names = ["number", "month", "revenue", "margin", "orders"]
     names += ["cost", "reached"] if window.with_exposures else []
@@ -87,21 +86,24 @@ def numbered_flows(window: Window) -> sa.Select[Any]:
     return sa.select(*(flows.c[name] for name in names)).order_by(flows.c.number)
 
 
-def numbered_places(groups: Sequence[tuple[str, int, str, str]]) -> sa.Select[Any]:
+def numbered_places(
+    roster: sa.FromClause, groups: Sequence[tuple[str, int, str, str]]
+) -> sa.Select[Any]:
     """Which group each customer of `numbers` is in, for many waves at once.
 
     Args:
+        roster: where the waves are, as in `Window`.
         groups: (campaign, wave, arm, segment).
 
     Returns:
         A statement of number and place, of the group in the list; a row a customer and wave.
     """
     names = ("campaign", "wave", "arm", "segment")
-    columns = [sa.column(name, assignments.c[name].type) for name in names]
+    columns = [sa.column(name, roster.c[name].type) for name in names]
     listed = sa.values(*columns, sa.column("place", sa.Integer), name="listed").data(
         [(*group, place) for place, group in enumerate(groups)]
     )
-    same = sa.and_(*(assignments.c[name] == listed.c[name] for name in names))
+    same = sa.and_(*(roster.c[name] == listed.c[name] for name in names))
     return sa.select(numbers.c.number, listed.c.place).select_from(
-        assignments.join(listed, same).join(numbers, numbers.c.customer == assignments.c.customer)
+        roster.join(listed, same).join(numbers, numbers.c.customer == roster.c.customer)
     )
