@@ -20,25 +20,19 @@ from loyalty_exp.compare.causes import MeasuredEffect
 from loyalty_exp.compare.pages import page_data
 from loyalty_exp.compare.windows import Window, last_year
 from loyalty_exp.compare.years import Comparison, compare
-from loyalty_exp.declare.features import FEATURES
 from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.declare.models import Campaign, Declaration
-from loyalty_exp.declare.rules import parse_rule
 from loyalty_exp.declare.toml import read
-from loyalty_exp.design.audience import present_attributes
 from loyalty_exp.design.draw import (
-    NobodyEligibleError,
     Verification,
     changes,
-    draw_wave,
     launched_plans,
-    refuse_edited,
     verify_wave,
 )
-from loyalty_exp.design.elsewhere import freeze_split
+from loyalty_exp.design.launch import Launch, to_know
 from loyalty_exp.design.lists import ListFormat, check_table, push_lists, write_lists
 from loyalty_exp.design.power import DRAWS, CampaignPlanReport, plan_campaign
-from loyalty_exp.design.universal import not_drawn, rotation, universal_campaign
+from loyalty_exp.design.universal import universal_campaign
 from loyalty_exp.design.withdraw import withdraw
 from loyalty_exp.errors import LaunchError, MeasureError
 from loyalty_exp.measure.campaign import measure_campaign
@@ -49,20 +43,15 @@ from loyalty_exp.measure.results import CampaignResult, Provenance, VerdictKind
 from loyalty_exp.report.notebook import ShownResult, shown
 from loyalty_exp.report.render import single_file, site
 from loyalty_exp.segment.cells import suppress_small
+from loyalty_exp.segment.declared import DeclaredSegments
 from loyalty_exp.segment.features import customer_features
-from loyalty_exp.segment.lifetime import fit_lifetime, fitted_survival
+from loyalty_exp.segment.lifetime import fit_lifetime
 from loyalty_exp.segment.membership import (
     SegmentRow,
     declared_size,
-    membership_rows,
-    named,
-    rule_members,
-    scheme_members,
-    scheme_membership,
     segment_sizes,
 )
 from loyalty_exp.segment.priorities import Priority, contact_priorities
-from loyalty_exp.segment.schemes import SCHEMES, find_segment
 from loyalty_exp.store.engines import open_store
 from loyalty_exp.store.erase import Erased, PersonalData, forget_person, person_data
 from loyalty_exp.store.journal import Entry, append, entries
@@ -70,7 +59,7 @@ from loyalty_exp.store.load import LoadReport, load
 from loyalty_exp.store.queries import registry
 from loyalty_exp.store.queries.draw import UNIVERSAL
 from loyalty_exp.store.queries.lists import roster_rows
-from loyalty_exp.store.tables import customers_table, memberships, published
+from loyalty_exp.store.tables import published
 
 __all__ = ["Launched", "Project", "open_project"]
 
@@ -118,6 +107,7 @@ class Project:
         self.base = path if path.is_dir() else path.parent
         self.caveat = caveat
         self._progress = progress
+        self._segments = DeclaredSegments(declaration.segments)
         self.store = open_store(_beside(declaration.project.database_url, self.base), progress)
 
     def load(self) -> list[LoadReport]:
@@ -147,8 +137,8 @@ class Project:
         with self.store.read(repeatable=True) as connection:
             day = as_of or self._data_through(connection)
             rows = list(segment_sizes(connection, day, self.declaration.segments.scheme))
-            for name in self.declaration.segments.rules:
-                members = self._members(connection, name, day)
+            for name in self._segments.rules:
+                members = self._segments.members(connection, name, day)
                 rows.append(declared_size(connection, day, name, members))
         return suppress_small(rows, self.declaration.project.min_cell)
 
@@ -173,7 +163,7 @@ class Project:
                 universal=self.declaration.universal_holdout,
                 launched=launched_plans(connection),
                 features=customer_features,
-                members=lambda name, day: self._members(connection, name, day),
+                members=partial(self._segments.members, connection),
                 data_through=self._data_through(connection),
                 campaigns={**self.declaration.campaigns, campaign_id: campaign},
                 draws=draws,
@@ -196,8 +186,8 @@ class Project:
             day = as_of or self._data_through(connection)
             within = None
             if segment:
-                self._known_segment(segment)
-                within = self._members(connection, segment, day)
+                self._segments.check(segment)
+                within = self._segments.members(connection, segment, day)
             fit = fit_lifetime(connection, day)
             currency = self.declaration.project.currency
             return contact_priorities(connection, fit, currency, limit=limit, within=within)
@@ -232,67 +222,33 @@ class Project:
         if push_table is not None:
             check_table(push_table)
         with self.store.write(repeatable=True) as connection:
-            plans = launched_plans(connection)
-            kept = [plan for plan in plans if plan.campaign == campaign_id]
-            standing = self._standing(campaign_id, campaign, kept)
-            through = self._data_through(connection)
-            plan = standing or self._draw(connection, campaign_id, campaign, plans, on)
-        new = all(plan.wave != wave.wave for wave in kept)
+            launch = Launch(
+                campaign_id,
+                campaign,
+                self.declaration,
+                launched_plans(connection),
+                self._data_through(connection),
+            )
+            plan = launch.standing()
+            if plan is None:
+                self._progress(f"drawing {campaign_id}")
+                plan = launch.draw(
+                    connection,
+                    on,
+                    keep=self._segments.keep,
+                    features=customer_features,
+                    base=self.base,
+                    version=_version(),
+                )
+        new = all(plan.wave != wave.wave for wave in launch.kept)
         lists: list[Path] = []
         if campaign.assignment is None:
             lists = self._write_lists(plan, form, bom=bom, missing_only=not new)
         if push_table is not None:
             with self.store.write() as connection:
                 push_lists(connection, plan, push_table)
-        return Launched(plan, new, tuple(lists), _to_know(plan, plans, through) if new else ())
-
-    def _standing(
-        self, campaign_id: str, campaign: Campaign, kept: Sequence[FrozenPlan]
-    ) -> FrozenPlan | None:
-        """The wave that stands and needs no draw; None when one is to be drawn."""
-        universal = self.declaration.universal_holdout
-        standing = kept[0] if kept else None
-        if campaign_id == UNIVERSAL and universal is not None:
-            standing = rotation(universal, kept)
-        if standing is not None:
-            refuse_edited(standing, campaign)
-        return None if campaign.enrolment == "rolling" else standing
-
-    def _draw(
-        self,
-        connection: sa.Connection,
-        campaign_id: str,
-        campaign: Campaign,
-        plans: Sequence[FrozenPlan],
-        on: dt.date | None,
-    ) -> FrozenPlan:
-        """A new wave; of a rolling campaign without anybody new, the last one."""
-        kept = [plan for plan in plans if plan.campaign == campaign_id]
-        later = bool(kept) and campaign.enrolment == "rolling"
-        start = (on or self._day_after_data(connection)) if later else campaign.start
-        as_of = start - dt.timedelta(days=1) if later else campaign.as_of
-        if later and start > campaign.end:
-            raise LaunchError(f"{campaign_id} enrols until {campaign.end}; {start} is too late")
-        universal = None if campaign_id == UNIVERSAL else self.declaration.universal_holdout
-        if waiting := not_drawn(universal, start, plans):
-            raise LaunchError(f"{campaign_id}: {waiting}")
-        given: dict[str, Any] = {
-            "project": self.declaration.project,
-            "rules": self._enrol(connection, campaign, as_of),
-            "now": dt.datetime.now(dt.UTC).replace(tzinfo=None),
-            "version": _version(),
-        }
-        if campaign.assignment is not None:
-            self._progress(f"reading the split of {campaign_id}")
-            return freeze_split(connection, campaign_id, campaign, base=self.base, **given)
-        self._progress(f"drawing {campaign_id}")
-        given |= {"wave": len(kept), "start": start, "as_of": as_of, "features": customer_features}
-        try:
-            return draw_wave(connection, campaign_id, campaign, **given)
-        except NobodyEligibleError:
-            if not later:
-                raise
-            return kept[-1]
+        notes = to_know(plan, launch.plans, launch.data_through) if new else ()
+        return Launched(plan, new, tuple(lists), notes)
 
     def verify(self, campaign_id: str | None = None) -> list[Verification]:
         """Draw every launched wave again from its recipe and compare.
@@ -363,14 +319,10 @@ class Project:
             later = year2 or last_year(through, first_month)
             earlier = year1 or later.year_before()
             self._progress(f"comparing {later.start:%Y} with {earlier.start:%Y}")
-            scheme, rules = self.declaration.segments.scheme, self.declaration.segments.rules
-            declared = {name: partial(self._members, connection, name) for name in rules}
-            before = [scheme_membership(scheme, earlier.end)]
-            before += [named(name, at(earlier.end)) for name, at in declared.items()]
             year = caused_in_year(
                 connection,
                 launched_plans(connection),
-                before,
+                self._segments.partitions(connection, earlier.end),
                 (later.start, later.end),
                 through,
                 _suspended(results),
@@ -379,8 +331,11 @@ class Project:
                 connection,
                 (earlier.start, earlier.end),
                 (later.start, later.end),
-                scheme=scheme,
-                declared=declared,
+                scheme=self.declaration.segments.scheme,
+                declared={
+                    name: partial(self._segments.members, connection, name)
+                    for name in self._segments.rules
+                },
                 effects=[_effect(each) for each in year.effects],
                 shared=year.shared,
                 known_until=self.declaration.data.orders.extracted_on,
@@ -501,46 +456,6 @@ class Project:
             raise LaunchError(f"no campaign {campaign_id!r} is declared; declared: {known}")
         return campaigns[campaign_id]
 
-    def _known_segment(self, name: str) -> None:
-        segments = self.declaration.segments
-        if name == "all" or name in segments.rules or find_segment(name, segments.scheme):
-            return
-        ready = [found.name for found in SCHEMES[segments.scheme].segments]
-        known = ", ".join((*ready, *segments.rules))
-        raise MeasureError(f"no such segment: {name!r}; the segments are {known}")
-
-    def _members(self, connection: sa.Connection, name: str, as_of: dt.date) -> sa.Select[Any]:
-        """Customers of a declared segment, a built-in one, or all."""
-        segments = self.declaration.segments
-        if name == "all":
-            return registry.every_customer(as_of.year * 12 + as_of.month)
-        if name not in segments.rules:
-            return scheme_members(name, segments.scheme, as_of)
-        kinds = present_attributes(connection)
-        rule = parse_rule(segments.rules[name].where, {**FEATURES, **kinds})
-        return rule_members(
-            rule,
-            as_of,
-            customers_table(list(kinds.items())) if kinds else None,
-            survival=fitted_survival(connection, as_of, rule.columns),
-        )
-
-    def _enrol(
-        self, connection: sa.Connection, campaign: Campaign, as_of: dt.date
-    ) -> Mapping[str, str]:
-        """Keep the memberships a campaign needs, once; gives the rules as text."""
-        rules = self.declaration.segments.rules
-        texts: dict[str, str] = {}
-        for name in (*campaign.segments, *campaign.exclude):
-            scheme = f"{self.declaration.segments.scheme}: {name}"
-            texts[name] = rules[name].where if name in rules else scheme
-            if not connection.scalar(registry.kept_membership(name, as_of)):
-                self._progress(f"segment {name} at {as_of}")
-                rows = membership_rows(name, as_of, self._members(connection, name, as_of))
-                names = ["segment", "as_of", "customer"]
-                connection.execute(memberships.insert().from_select(names, rows))
-        return texts
-
     def _write_lists(
         self, plan: FrozenPlan, form: ListFormat, *, bom: bool, missing_only: bool
     ) -> list[Path]:
@@ -564,9 +479,6 @@ class Project:
         last_order: dt.date = last.date()
         return max(last_order, self.declaration.data.orders.extracted_on or last_order)
 
-    def _day_after_data(self, connection: sa.Connection) -> dt.date:
-        return self._data_through(connection) + dt.timedelta(days=1)
-
     def _provenance(self, connection: sa.Connection, command: str) -> Provenance:
         first, _ = connection.execute(registry.data_dates()).one()
         through = self._data_through(connection)
@@ -576,33 +488,6 @@ class Project:
         )
         engine = connection.dialect.name
         return Provenance(through, first.date(), loads, _version(), engine, command)
-
-
-def _to_know(plan: FrozenPlan, before: Sequence[FrozenPlan], through: dt.date) -> tuple[str, ...]:
-    """What the person who launches should know of the audience, before anything is sent.
-
-    Args:
-        plan: the wave just drawn.
-        before: plans launched earlier.
-        through: last day of data.
-    """
-    notes = []
-    if plan.as_of > through and not plan.declaration.get("assignment"):
-        notes.append(
-            f"orders are known up to {through}, the audience is that of {plan.as_of}: "
-            "whoever orders in between is not seen"
-        )
-    running = {
-        other.campaign
-        for other in before
-        if other.campaign != plan.campaign and other.end >= plan.start
-    }
-    if plan.campaign == UNIVERSAL and running:
-        notes.append(
-            f"launched earlier and still running: {', '.join(sorted(running))}; take the customers "
-            "of this do-not-contact list off their lists as well"
-        )
-    return tuple(notes)
 
 
 def _plans(connection: sa.Connection, campaign_id: str) -> list[FrozenPlan]:

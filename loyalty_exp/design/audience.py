@@ -16,10 +16,11 @@ from loyalty_exp.declare.features import FEATURES
 from loyalty_exp.declare.frozen import FrozenPlan, month_of
 from loyalty_exp.declare.models import Campaign
 from loyalty_exp.errors import LaunchError
+from loyalty_exp.store.attributes import present_attributes
 from loyalty_exp.store.queries import draw as queries
 from loyalty_exp.store.queries.draw import Exclusion, Population
 from loyalty_exp.store.queries.erase import tombstones
-from loyalty_exp.store.tables import attributes, customers_table, memberships
+from loyalty_exp.store.tables import customers_table, memberships
 
 __all__ = [
     "COVARIATE_MONTHS",
@@ -27,7 +28,6 @@ __all__ = [
     "FeatureQuery",
     "fill_audience",
     "population_of",
-    "present_attributes",
 ]
 
 FeatureQuery = Callable[[dt.date, Collection[str]], sa.Select[Any]]
@@ -53,12 +53,6 @@ class Audience:
     def units(self) -> int:
         """Eligible units."""
         return sum(size for _, size in self.sizes)
-
-
-def present_attributes(connection: sa.Connection) -> dict[str, str]:
-    """Kind of every attribute the store has of customers, by name."""
-    columns = sa.select(attributes.c.name, attributes.c.kind).order_by(attributes.c.position)
-    return {row.name: row.kind for row in connection.execute(columns)}
 
 
 def population_of(connection: sa.Connection, campaign: Campaign) -> Population:

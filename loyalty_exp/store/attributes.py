@@ -18,7 +18,7 @@ from loyalty_exp.store.queries import merge as queries
 from loyalty_exp.store.queries.load import Field, Plan
 from loyalty_exp.store.readers import Source
 
-__all__ = ["KINDS", "customers_plan", "replace_customers"]
+__all__ = ["KINDS", "customers_plan", "present_attributes", "replace_customers"]
 
 KINDS = {"text": "text", "amount": "number", "day": "date", "boolean": "boolean"}
 """Kind of an attribute by the kind of field that reads it."""
@@ -33,6 +33,13 @@ _BY_TYPE = {
 }
 _CONSENT = ("optin", "opt_in", "consent", "accept", "is_", "has_", "newsletter", "subscri", "abonn")
 """A column of 0 and 1 holds booleans only when its name begins so; else numbers."""
+
+
+def present_attributes(connection: sa.Connection) -> dict[str, str]:
+    """Kind of every attribute the store has of customers, by name."""
+    kept = tables.attributes.c
+    columns = sa.select(kept.name, kept.kind).order_by(kept.position)
+    return {row.name: row.kind for row in connection.execute(columns)}
 
 
 def customers_plan(

@@ -149,7 +149,7 @@ def test_large_audiences_are_sampled_and_scaled_back(company: Company) -> None:
                     universal=None,
                     launched=launched_plans(connection),
                     features=customer_features,
-                    members=lambda name, day, c=connection: project._members(c, name, day),
+                    members=lambda name, day, c=connection: project._segments.members(c, name, day),
                     data_through=dt.date(2026, 2, 28),
                     draws=250,
                     largest=largest,

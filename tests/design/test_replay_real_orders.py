@@ -74,7 +74,7 @@ def past_audiences(
         who: set[str] = set()
         with project.store.read() as connection:
             for name in ("Champions", "Loyal", "Potential Loyalist"):
-                members = project._members(connection, name, eve)
+                members = project._segments.members(connection, name, eve)
                 who |= {row[0] for row in connection.execute(members)}
         chosen = monthly.reindex(sorted(who), fill_value=0)
         after = chosen[list(range(start, start + 3))].sum(axis=1)
