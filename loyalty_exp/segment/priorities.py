@@ -29,9 +29,11 @@ class Priority:
     """1 comes first"""
     customer: str
     value_at_risk: float
-    """expected_margin x chance_of_leaving"""
+    """expected_margin x chance_of_leaving: largest where neither staying nor leaving is settled"""
     expected_margin: float
-    """margin of a year, if still a customer: fitted rate of orders x fitted margin of an order"""
+    """margin_if_kept x (1 - chance_of_leaving): what the next year brings on average"""
+    margin_if_kept: float
+    """margin of a year of a customer who stays: fitted rate of orders x fitted margin of an order"""
     chance_of_leaving: float
     """1 - p_alive, by the BG/NBD model"""
     recency_days: int
@@ -54,8 +56,8 @@ def contact_priorities(
 ) -> tuple[Priority, ...]:
     """The customers with the most value at risk at the date of the fit, largest first.
 
-    A customer who ordered on one day only has no rhythm and, by the model, cannot have left: such
-    customers are not on the list.
+    On the list are those whose behaviour has changed: silent for longer than their own rhythm. A
+    customer who ordered on one day only has no rhythm and, by the model, cannot have left.
 
     Args:
         connection: a reading connection of the store.
@@ -87,7 +89,7 @@ def _statement(fit: LifetimeFit, limit: int, within: sa.Select[Any] | None) -> s
     weight = spend.p * (repeats + 1) + spend.q - 1
     margin = DAYS_A_YEAR * rate * spend.p * (spend.gamma + found.c.ltv_margin) / weight
     leaving = 1 - found.c.p_alive
-    at_risk = (margin * leaving).label("at_risk")
+    at_risk = (margin * found.c.p_alive * leaving).label("at_risk")
     held_out = sa.select(assignments.c.customer).where(assignments.c.arm == "holdout")
     statement = (
         sa.select(
@@ -98,7 +100,7 @@ def _statement(fit: LifetimeFit, limit: int, within: sa.Select[Any] | None) -> s
             found.c.recency_days,
             found.c.median_gap_days,
         )
-        .where(found.c.repeat_days > 0, weight > 0, margin * leaving > 0)
+        .where(found.c.recency_days > found.c.median_gap_days, weight > 0, at_risk > 0)
         .where(found.c.customer.not_in(held_out), found.c.customer.not_in(tombstones()))
         .order_by(at_risk.desc(), found.c.customer)
         .limit(limit)
@@ -112,7 +114,6 @@ def _priority(rank: int, row: sa.RowMapping, currency: str) -> Priority:
     words = {
         locale: sentence.format(
             every=_every(round(gap), locale),
-            gap=format_decimal(round(gap), locale=locale),
             silent=format_decimal(silent, locale=locale),
             times=format_decimal(round(silent / gap, 1), locale=locale),
             chance=format_percent(_certain_to_nobody(leaving), locale=locale),
@@ -121,12 +122,13 @@ def _priority(rank: int, row: sa.RowMapping, currency: str) -> Priority:
                 locale=locale, currency_digits=False,
             ),
         )
-        for locale, sentence in _REASONS[silent > gap].items()
+        for locale, sentence in _REASONS.items()
     }  # fmt: skip
     return Priority(
         rank,
         row["customer"],
         float(row["at_risk"]),
+        margin * (1 - leaving),
         margin,
         leaving,
         silent,
@@ -148,17 +150,9 @@ def _certain_to_nobody(chance: float) -> float:
 
 
 _REASONS = {
-    True: {
-        "en": "Usually orders every {every} and has been silent for {silent}, {times} times as "
-        "long. Chance of having left: {chance}. Worth about {margin} of margin a year.",
-        "fr": "Commande d'habitude tous les {every} et se tait depuis {silent} jours, soit "
-        "{times} fois plus. Risque de départ : {chance}. Vaut environ {margin} de marge par an.",
-    },
-    False: {
-        "en": "Still within its rhythm ({silent} days of {gap}), but worth about {margin} of "
-        "margin a year. Chance of having left: {chance}.",
-        "fr": "Encore dans son rythme ({silent} jours sur {gap}), mais vaut environ {margin} de "
-        "marge par an. Risque de départ : {chance}.",
-    },
+    "en": "Usually orders every {every}, silent for {silent}: {times} times as long. Chance of "
+    "having left: {chance}. Worth about {margin} of margin a year if kept.",
+    "fr": "Commande habituellement tous les {every}, plus rien depuis {silent} jours : {times} fois "
+    "plus long. Risque de départ : {chance}. Enjeu : environ {margin} de marge par an.",
 }
-"""Reasons, by whether the customer is silent for longer than usual."""
+"""Why to contact a customer who is silent for longer than usual."""

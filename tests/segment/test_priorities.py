@@ -63,35 +63,43 @@ def add(connection: sa.Connection, customer: str, days_ago: int, amount: float) 
 def test_order_values_and_absences(connection: sa.Connection) -> None:
     """Late: x = 9, span 90, age 150. Odds of having left 1/(2 + 9 - 1) (180/120)^10 = 5.7665."""
     found = contact_priorities(connection, FIT, "EUR")
-    assert [row.customer for row in found] == ["late", "treated", "punctual", "small"]
-    assert [row.rank for row in found] == [1, 2, 3, 4]
+    assert [row.customer for row in found] == ["late", "treated", "small"]
+    assert [row.rank for row in found] == [1, 2, 3]
     late = found[0]
     assert late.chance_of_leaving == pytest.approx(5.7665039 / 6.7665039, rel=1e-6)
-    assert late.expected_margin == pytest.approx(365 * 10 / 180 * 2 * (50 + 1000) / 22)
+    assert late.margin_if_kept == pytest.approx(365 * 10 / 180 * 2 * (50 + 1000) / 22)
+    assert late.expected_margin == pytest.approx(late.margin_if_kept / 6.7665039, rel=1e-6)
     assert late.value_at_risk == pytest.approx(late.expected_margin * late.chance_of_leaving)
     assert (late.recency_days, late.median_gap_days) == (60, 10.0)
 
 
+def test_who_has_surely_left_comes_after_who_may_stay(connection: sa.Connection) -> None:
+    """The same margin, silent for 500 days: the chance of having left is 99.98 %."""
+    for place in range(10):
+        add(connection, "gone", 500 + 10 * place, 100.0)
+    ranked = [row.customer for row in contact_priorities(connection, FIT, "EUR")]
+    assert ranked.index("late") < ranked.index("gone")
+
+
 def test_reasons_in_both_languages(connection: sa.Connection) -> None:
-    late, _, punctual, _ = contact_priorities(connection, FIT, "EUR")
+    late = contact_priorities(connection, FIT, "EUR")[0]
     assert late.reason_en == (
-        "Usually orders every 10 days and has been silent for 60, 6 times as long. Chance of "
-        "having left: 85%. Worth about €1,936 of margin a year."
+        "Usually orders every 10 days, silent for 60: 6 times as long. Chance of having left: "
+        "85%. Worth about €1,936 of margin a year if kept."
     )
     french = late.reason_fr.replace("\N{NARROW NO-BREAK SPACE}", " ").replace("\xa0", " ")
     assert french == (
-        "Commande d'habitude tous les 10 jours et se tait depuis 60 jours, soit 6 fois plus. "
-        "Risque de départ : 85 %. Vaut environ 1 936 € de marge par an."
+        "Commande habituellement tous les 10 jours, plus rien depuis 60 jours : 6 fois plus long. "
+        "Risque de départ : 85 %. Enjeu : environ 1 936 € de marge par an."
     )
-    assert "within its rhythm (10 days of 10)" in punctual.reason_en
 
 
 def test_a_daily_customer_orders_every_day(connection: sa.Connection) -> None:
     for place in range(5):
         add(connection, "daily", 20 + place, 5.0)
     daily = next(r for r in contact_priorities(connection, FIT, "EUR") if r.customer == "daily")
-    assert daily.reason_en.startswith("Usually orders every day and has been silent for 20, 20")
-    assert daily.reason_fr.startswith("Commande d'habitude tous les jours et se tait depuis 20")
+    assert daily.reason_en.startswith("Usually orders every day, silent for 20: 20 times")
+    assert daily.reason_fr.startswith("Commande habituellement tous les jours, plus rien")
 
 
 def test_only_those_who_may_be_contacted(connection: sa.Connection) -> None:
