@@ -285,30 +285,34 @@ def contacts(
 @click.option(
     "--list-format",
     "form",
-    type=click.Choice(("csv", "parquet")),
+    type=click.Choice(("csv", "xlsx", "parquet")),
     default="csv",
     show_default=True,
-    help="What the lists are written as.",
+    help="What the lists are written as; xlsx and parquet keep the zeros an id starts with.",
 )
-@click.option("--bom", is_flag=True, help="Start CSV lists so that Excel reads their accents.")
+@click.option(
+    "--csv-style",
+    type=click.Choice(("comma", "semicolon")),
+    help="Semicolons and a byte-order mark, for a French Excel, or commas; by locale if absent.",
+)
 @click.option("--push-table", metavar="NAME", help="Put the lists into this table as well.")
 @click.pass_context
 def launch(
     ctx: click.Context,
     campaign: str,
     on: dt.date | None,
-    form: Literal["csv", "parquet"],
-    bom: bool,
+    form: Literal["csv", "xlsx", "parquet"],
+    csv_style: Literal["comma", "semicolon"] | None,
     push_table: str | None,
 ) -> None:
     """Freeze the plan, draw, and write the contact and do-not-contact lists; once only.
 
     `launch universal_holdout` draws the customers left out of every campaign.
 
-    Example: loyalty-exp launch winback-2026 --bom
+    Example: loyalty-exp launch winback-2026 --list-format xlsx
     """
     with _journaled(ctx) as project:
-        launched = project.launch(campaign, on, form=form, bom=bom, push_table=push_table)
+        launched = project.launch(campaign, on, form=form, style=csv_style, push_table=push_table)
     plan = launched.plan
     if not launched.new:
         click.echo(f"{campaign} was launched before; nothing was changed")

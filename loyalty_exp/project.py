@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -30,7 +30,15 @@ from loyalty_exp.design.draw import (
     verify_wave,
 )
 from loyalty_exp.design.launch import Launch, to_know
-from loyalty_exp.design.lists import ListFormat, check_table, push_lists, write_lists
+from loyalty_exp.design.lists import (
+    CSV_STYLES,
+    CsvStyle,
+    ListFormat,
+    check_table,
+    csv_style,
+    push_lists,
+    write_lists,
+)
 from loyalty_exp.design.power import DRAWS, CampaignPlanReport, plan_campaign
 from loyalty_exp.design.universal import universal_campaign
 from loyalty_exp.design.withdraw import withdraw
@@ -198,7 +206,7 @@ class Project:
         on: dt.date | None = None,
         *,
         form: ListFormat = "csv",
-        bom: bool = False,
+        style: Literal["comma", "semicolon"] | None = None,
         push_table: str | None = None,
     ) -> Launched:
         """Draw a campaign, freeze its plan and write its lists; once only.
@@ -207,7 +215,8 @@ class Project:
             campaign_id: id of the campaign, or `universal_holdout`.
             on: first day of a new wave of a rolling campaign; the day after the data end if None.
             form: what the lists are written as.
-            bom: start CSV lists with a byte-order mark, for Excel.
+            style: how CSV lists are written; as a spreadsheet of the project's language opens them
+                if None.
             push_table: put the roster into this table of the store's database too.
 
         Raises:
@@ -243,7 +252,8 @@ class Project:
         new = all(plan.wave != wave.wave for wave in launch.kept)
         lists: list[Path] = []
         if campaign.assignment is None:
-            lists = self._write_lists(plan, form, bom=bom, missing_only=not new)
+            chosen = CSV_STYLES[style] if style else csv_style(self.declaration.project.locale)
+            lists = self._write_lists(plan, form, chosen, missing_only=not new)
         if push_table is not None:
             with self.store.write() as connection:
                 push_lists(connection, plan, push_table)
@@ -457,7 +467,7 @@ class Project:
         return campaigns[campaign_id]
 
     def _write_lists(
-        self, plan: FrozenPlan, form: ListFormat, *, bom: bool, missing_only: bool
+        self, plan: FrozenPlan, form: ListFormat, style: CsvStyle, *, missing_only: bool
     ) -> list[Path]:
         folder = self.base / "lists" / plan.campaign / f"wave-{plan.wave}"
         with self.store.read() as connection:
@@ -467,7 +477,7 @@ class Project:
                 plan.arms,
                 ((row[0], row[1], row[2], row[3]) for row in rows),
                 form=form,
-                bom=bom,
+                style=style,
                 missing_only=missing_only,
             )
 

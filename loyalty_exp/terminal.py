@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from loyalty_exp.design.lists import write_private
+from loyalty_exp.design.lists import csv_style, write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,18 +96,19 @@ def contact_table(found: Sequence[Priority], currency: str, language: str) -> No
 
 def contact_file(found: Sequence[Priority], path: Path, language: str) -> None:
     """Write who to contact first as a CSV that only its owner can read."""
+    style = csv_style(language)
     header = ("rank", "customer_id", "value_at_risk", "chance_of_leaving", "why")
     rows = (
         (
             str(row.rank),
             row.customer,
-            f"{row.value_at_risk:.2f}",
-            f"{row.chance_of_leaving:.3f}",
+            f"{row.value_at_risk:.2f}".replace(".", style.decimal),
+            f"{row.chance_of_leaving:.3f}".replace(".", style.decimal),
             row.reason_fr if language == "fr" else row.reason_en,
         )
         for row in found
     )
-    write_private(path, header, rows)
+    write_private(path, header, rows, style)
 
 
 def person_file(found: PersonalData, path: Path) -> None:

@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
@@ -22,18 +23,45 @@ from loyalty_exp.errors import LaunchError
 from loyalty_exp.store.queries import lists as queries
 
 __all__ = [
+    "CSV_STYLES",
     "DO_NOT_CONTACT",
+    "CsvStyle",
     "ListFormat",
+    "csv_style",
     "push_lists",
     "safe_cell",
     "write_lists",
     "write_private",
 ]
 
-ListFormat = Literal["csv", "parquet"]
+ListFormat = Literal["csv", "xlsx", "parquet"]
+
+
+@dataclass(frozen=True, slots=True)
+class CsvStyle:
+    """How CSV files are written."""
+
+    delimiter: str
+    decimal: str
+    bom: bool
+    """start with a byte-order mark, which Excel needs for accents"""
+
+
+CSV_STYLES = {
+    "comma": CsvStyle(",", ".", bom=False),
+    "semicolon": CsvStyle(";", ",", bom=True),
+}
+"""What mailing tools, scripts and an English Excel read; what a French Excel opens."""
+
+
+def csv_style(language: str) -> CsvStyle:
+    """The style that a spreadsheet of this language opens: fr or en."""
+    return CSV_STYLES["semicolon" if language == "fr" else "comma"]
+
 
 DO_NOT_CONTACT = "do-not-contact"
 HEADER = ("customer_id", "unit", "segment", "arm")
+SHEET_ROWS = 1_048_576
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -52,7 +80,7 @@ def write_lists(
     rows: Iterable[Row],
     *,
     form: ListFormat = "csv",
-    bom: bool = False,
+    style: CsvStyle = CSV_STYLES["comma"],
     missing_only: bool = False,
 ) -> list[Path]:
     """Write the lists of a wave, each whole or not at all.
@@ -61,33 +89,72 @@ def write_lists(
         folder: where they go; created when missing.
         arms: arms of the wave, the holdout first.
         rows: (customer, unit, segment, arm), in any order.
-        form: csv, whose cells no spreadsheet takes for formulas, or parquet, with ids as they are.
-        bom: start CSV files with a byte-order mark, which Excel needs for accents.
+        form: csv, whose cells no spreadsheet takes for formulas; xlsx or parquet, with ids as they
+            are (a spreadsheet that opens a CSV drops the zeros an id starts with).
+        style: how CSV files are written.
         missing_only: leave the lists that are there as they are.
 
     Returns:
         The files, those left as they were included; the do-not-contact list last.
+
+    Raises:
+        LaunchError: a list is longer than a sheet of xlsx.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = {**{arm: arm for arm in arms[1:]}, arms[0]: DO_NOT_CONTACT}
     paths = {arm: folder / f"{name}.{form}" for arm, name in names.items()}
     wanted = {arm: path for arm, path in paths.items() if not (missing_only and path.exists())}
     if wanted and form == "csv":
-        _write_csv(wanted, rows, bom=bom)
+        _write_csv(wanted, rows, style)
+    elif wanted and form == "xlsx":
+        _write_xlsx(folder, wanted, rows)
     elif wanted:
         _write_parquet(folder, wanted, rows)
     return list(paths.values())
 
 
-def _write_csv(paths: Mapping[str, Path], rows: Iterable[Row], *, bom: bool) -> None:
+def _write_csv(paths: Mapping[str, Path], rows: Iterable[Row], style: CsvStyle) -> None:
     with ExitStack() as stack:
-        files = {arm: stack.enter_context(_whole(path, bom=bom)) for arm, path in paths.items()}
-        writers = {arm: csv.writer(file) for arm, file in files.items()}
+        files = {
+            arm: stack.enter_context(_whole(path, bom=style.bom)) for arm, path in paths.items()
+        }
+        writers = {arm: csv.writer(file, delimiter=style.delimiter) for arm, file in files.items()}
         for writer in writers.values():
             writer.writerow(HEADER)
         for row in rows:
             if row[3] in writers:
                 writers[row[3]].writerow([safe_cell(cell) for cell in row])
+
+
+def _write_xlsx(folder: Path, paths: Mapping[str, Path], rows: Iterable[Row]) -> None:
+    """One workbook an arm, all cells text; made in a private folder beside its place."""
+    import xlsxwriter  # noqa: PLC0415
+
+    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as name:
+        made = {arm: Path(name) / f"{place}.xlsx" for place, arm in enumerate(paths)}
+        with ExitStack() as stack:
+            books = {
+                arm: stack.enter_context(xlsxwriter.Workbook(str(path), options))
+                for arm, path in made.items()
+            }
+            tabs = {arm: book.add_worksheet() for arm, book in books.items()}
+            written = dict.fromkeys(tabs, 0)
+            for tab in tabs.values():
+                tab.write_row(0, 0, HEADER)
+            for row in rows:
+                if row[3] in tabs:
+                    written[row[3]] += 1
+                    if written[row[3]] >= SHEET_ROWS:
+                        raise LaunchError(
+                            f"{row[3]} has more customers than a sheet of Excel has rows; "
+                            "write its list as csv or parquet"
+                        )
+                    for place, cell in enumerate(row):
+                        tabs[row[3]].write_string(written[row[3]], place, cell)
+        for arm, path in paths.items():
+            made[arm].chmod(0o600)
+            made[arm].replace(path)
 
 
 @contextmanager
@@ -134,10 +201,12 @@ def _write_parquet(folder: Path, paths: Mapping[str, Path], rows: Iterable[Row])
                 made.replace(path)
 
 
-def write_private(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_private(
+    path: Path, header: Sequence[str], rows: Iterable[Sequence[str]], style: CsvStyle
+) -> None:
     """Write a CSV that only its owner can read, whole or not at all, safe in a spreadsheet."""
-    with _whole(path, bom=False) as file:
-        writer = csv.writer(file)
+    with _whole(path, bom=style.bom) as file:
+        writer = csv.writer(file, delimiter=style.delimiter)
         writer.writerow(header)
         writer.writerows([safe_cell(cell) for cell in row] for row in rows)
 

@@ -33,7 +33,7 @@ class Priority:
     expected_margin: float
     """margin_if_kept x (1 - chance_of_leaving): what the next year brings on average"""
     margin_if_kept: float
-    """margin of a year of a customer who stays: fitted rate of orders x fitted margin of an order"""
+    """margin of a year of who stays: fitted rate of orders x fitted margin of an order"""
     chance_of_leaving: float
     """1 - p_alive, by the BG/NBD model"""
     recency_days: int
@@ -152,7 +152,7 @@ def _certain_to_nobody(chance: float) -> float:
 _REASONS = {
     "en": "Usually orders every {every}, silent for {silent}: {times} times as long. Chance of "
     "having left: {chance}. Worth about {margin} of margin a year if kept.",
-    "fr": "Commande habituellement tous les {every}, plus rien depuis {silent} jours : {times} fois "
-    "plus long. Risque de départ : {chance}. Enjeu : environ {margin} de marge par an.",
+    "fr": "Commande habituellement tous les {every}, plus rien depuis {silent} jours : {times} "
+    "fois plus long. Risque de départ : {chance}. Enjeu : environ {margin} de marge par an.",
 }
 """Why to contact a customer who is silent for longer than usual."""

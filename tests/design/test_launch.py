@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import openpyxl
 import pytest
 import sqlalchemy as sa
 
+from loyalty_exp.design import lists
 from loyalty_exp.design.universal import UNIVERSAL
 from loyalty_exp.errors import DataError, LaunchError
-from loyalty_exp.project import Project
+from loyalty_exp.project import Project, open_project
 from loyalty_exp.store import tables
 
 Company = Callable[[str], Project]
@@ -239,7 +241,7 @@ def test_a_missing_column_of_a_split_is_named(company: Company) -> None:
 
 def test_lists_hold_every_arm_and_belong_to_their_owner(company: Company) -> None:
     project = company(WINBACK)
-    launched = project.launch("winback", bom=True)
+    launched = project.launch("winback", style="semicolon")
     names = [path.name for path in launched.lists]
     assert names == ["call.csv", "letter.csv", "do-not-contact.csv"]
     counted = {}
@@ -247,7 +249,7 @@ def test_lists_hold_every_arm_and_belong_to_their_owner(company: Company) -> Non
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert path.read_bytes().startswith(b"\xef\xbb\xbf")
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            rows = list(csv.DictReader(file, delimiter=";"))
         assert len({row["arm"] for row in rows}) == 1
         counted[path.stem] = len(rows)
         assert all(row["customer_id"].startswith("00") for row in rows)
@@ -284,6 +286,44 @@ def test_parquet_lists_hold_the_ids_as_they_are(company: Company) -> None:
     assert found == {row.customer: row.arm for row in roster(project, "winback")}
     left = {path.name for path in launched.lists[0].parent.iterdir()}
     assert left == {path.name for path in launched.lists}
+
+
+@pytest.mark.parametrize(
+    ("locale", "start"), [("fr", b"\xef\xbb\xbfcustomer_id;"), ("en", b"customer_id,")]
+)
+def test_lists_open_in_the_spreadsheet_of_the_language(
+    company: Company, locale: str, start: bytes
+) -> None:
+    project = company(WINBACK)
+    text = project.path.read_text(encoding="utf-8")
+    project.path.write_text(text.replace("[project]", f'[project]\nlocale = "{locale}"'), "utf-8")
+    project = open_project(project.path)
+    for path in project.launch("winback").lists:
+        assert path.read_bytes().startswith(start)
+
+
+def test_workbooks_keep_the_zeros_of_an_id(company: Company) -> None:
+    project = company(WINBACK)
+    launched = project.launch("winback", form="xlsx")
+    found: dict[str, str] = {}
+    for path in launched.lists:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        header, *rows = openpyxl.load_workbook(path).active.iter_rows(values_only=True)
+        assert header == ("customer_id", "unit", "segment", "arm")
+        found |= {row[0]: row[3] for row in rows}
+    assert found == {row.customer: row.arm for row in roster(project, "winback")}
+    left = {path.name for path in launched.lists[0].parent.iterdir()}
+    assert left == {path.name for path in launched.lists}
+
+
+def test_a_list_longer_than_a_sheet_is_refused(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lists, "SHEET_ROWS", 10)
+    project = company(WINBACK)
+    with pytest.raises(LaunchError, match="more customers than a sheet"):
+        project.launch("winback", form="xlsx")
+    assert not list(project.base.rglob("*.xlsx"))
 
 
 def test_lists_are_pushed_into_a_table_once(company: Company) -> None:

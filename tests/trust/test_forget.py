@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 import duckdb
+import openpyxl
 import pytest
 import sqlalchemy as sa
 from shops import (
@@ -276,6 +277,33 @@ def test_lists_in_parquet_and_pushed_tables_lose_the_person_too(shop: Path) -> N
         assert PERSON not in ids
         assert len(ids) > 10
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_workbook_with_the_person_is_removed_and_written_anew(shop: Path) -> None:
+    def listed() -> set[str]:
+        books = (shop.parent / "lists").rglob("*.xlsx")
+        sheets = [openpyxl.load_workbook(path).active for path in books]
+        return {row[0] for sheet in sheets for row in sheet.iter_rows(min_row=2, values_only=True)}
+
+    done(shop, "launch", "spring", "--list-format", "xlsx")
+    before = listed()
+    assert PERSON in before
+    done(shop, "forget", PERSON)
+    assert PERSON not in listed()
+    done(shop, "launch", "spring", "--list-format", "xlsx")
+    assert before - {PERSON} == {name for name in listed() if not name.startswith("forgotten")}
+
+
+def test_lists_with_semicolons_lose_the_person_only(tmp_path: Path) -> None:
+    shop = open_shop(tmp_path)
+    done(shop, "load")
+    done(shop, "launch", "spring", "--csv-style", "semicolon")
+    paths = list((shop.parent / "lists").rglob("*.csv"))
+    before = {path: path.read_text(encoding="utf-8").splitlines() for path in paths}
+    done(shop, "forget", PERSON)
+    for path, lines in before.items():
+        kept = [line for line in lines if not line.startswith(f"{PERSON};")]
+        assert path.read_text(encoding="utf-8").splitlines() == kept
 
 
 def test_every_table_with_persons_is_known_to_the_eraser() -> None:
