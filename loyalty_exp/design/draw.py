@@ -385,7 +385,7 @@ def _past_window(
 def _methods(
     connection: sa.Connection, window: Window | None, arms: Sequence[str]
 ) -> dict[str, str]:
-    """The interval of each arm and metric, from the skewness of the pre-period estimate.
+    """The interval of each arm and metric, from the skewness of the pre-period's readings.
 
     Without history the skewness is unknown and the careful interval is taken.
     """
@@ -393,17 +393,14 @@ def _methods(
     if window is None:
         return dict.fromkeys(names, IntervalMethod.W2.value)
     outcomes = read_outcomes(connection, [window], {})
-    last = window.months - 1
+    readings = [*map(str, range(window.months)), f"c{window.months - 1}"]
     chosen: dict[str, str] = {}
-    for arm in arms[1:]:
-        variables = [f"{metric}_c{last}" for metric in (*METRICS, "net")]
-        effects = joint_effects(
-            outcomes.comparisons(arm, arms[0]),
-            variables,
-            [covariate_of(variable) for variable in variables],
-        )
-        for metric, skewness in zip((*METRICS, "net"), effects.skewness, strict=True):
-            chosen[f"{arm}:{metric}"] = choose_method(float(skewness)).value
+    for name in names:
+        arm, metric = name.split(":")
+        variables = [f"{metric}_{reading}" for reading in readings]
+        covariates = [covariate_of(variable) for variable in variables]
+        effects = joint_effects(outcomes.comparisons(arm, arms[0]), variables, covariates)
+        chosen[name] = choose_method(effects.skewness).value
     return chosen
 
 

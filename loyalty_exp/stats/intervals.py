@@ -97,15 +97,20 @@ class RelativeEffects:
     notes: Notes
 
 
-def choose_method(skewness: float) -> IntervalMethod:
-    """The interval that a campaign gets, from the skewness gamma of its pre-period estimate.
+def choose_method(skewness: ArrayLike) -> IntervalMethod:
+    """The interval that a campaign gets, from the skewness gamma of its pre-period estimates.
 
-    W2 above 0.2 in size, no interval above 1.5. An unknown skewness (NaN) gets W2, the careful one.
+    W1 where no reading passes 0.2 in size: large customers above and below their past cancel in a
+    sum over months, and would be taken for none. No interval where the whole passes 1.5. An unknown
+    skewness (NaN) gets W2, the careful one.
+
+    Args:
+        skewness: Gamma of each reading, (readings,) or a scalar; the whole period last.
     """
-    size = abs(skewness)
-    if size > TOO_SKEWED:
+    sizes = np.abs(np.atleast_1d(np.asarray(skewness, dtype=np.float64)))
+    if sizes[-1] > TOO_SKEWED:
         return IntervalMethod.TOO_FEW
-    return IntervalMethod.W1 if size <= SKEWED else IntervalMethod.W2
+    return IntervalMethod.W1 if bool((sizes <= SKEWED).all()) else IntervalMethod.W2
 
 
 def method_covariance(effects: JointEffects, method: IntervalMethod) -> tuple[Floats, Floats]:

@@ -124,6 +124,10 @@ def test_choice_of_method() -> None:
     assert choose_method(1.5) is W2
     assert choose_method(-1.51) is IntervalMethod.TOO_FEW
     assert choose_method(float("nan")) is W2
+    assert choose_method([0.1, -0.2, 0.1]) is W1
+    assert choose_method([0.1, -1.9, 0.1]) is W2
+    assert choose_method([0.1, 0.1, -1.6]) is IntervalMethod.TOO_FEW
+    assert choose_method([float("nan"), 0.1]) is W2
 
 
 def test_too_few_to_know_gives_no_interval_and_says_so() -> None:
