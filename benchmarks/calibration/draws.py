@@ -62,22 +62,30 @@ class Experiment:
             values: Their values, shape (units, outcomes).
 
         Returns:
-            The package's joint effects; covariate: revenue before the start; the outcome named
-            "past" is the second half of the time before, adjusted by the first half.
+            The package's joint effects; covariate: revenue before the start; the last outcomes,
+            `past_readings`, are those of the second half of the time before, adjusted by the first.
         """
         half = self.past.shape[1] // 2
-        older, recent = self.past[:, :half].sum(axis=1), self.past[:, half:].sum(axis=1)
-        rows = np.column_stack([values, recent, older + recent, older])
-        names = [*outcomes, "past", "x", "older"]
-        pairs = [(name, "x") for name in outcomes] + [("past", "older")]
+        older, recent = self.past[:, :half].sum(axis=1), self.past[:, half:]
+        total = recent.sum(axis=1)
+        rows = np.column_stack([values, recent, total, older + total, older])
+        readings = past_readings(recent.shape[1])
+        names = [*outcomes, *readings, "x", "older"]
+        pairs = [(name, "x") for name in outcomes] + [(name, "older") for name in readings]
         arms = (Moments.from_rows(names, rows[arm], pairs) for arm in (self.treated, ~self.treated))
-        covariates = ["x"] * len(outcomes) + ["older"]
-        return joint_effects([Comparison(*arms)], [*outcomes, "past"], covariates)
+        covariates = ["x"] * len(outcomes) + ["older"] * len(readings)
+        return joint_effects([Comparison(*arms)], [*outcomes, *readings], covariates)
+
+
+def past_readings(months: int) -> list[str]:
+    """What a launch looks at: each month of the second half of the past, then all together."""
+    return [*(f"past_{k}" for k in range(months)), "past"]
 
 
 def frozen_method(effects: JointEffects) -> IntervalMethod:
-    """The interval frozen at launch, from the skewness of the past's estimate."""
-    return choose_method(float(effects.skewness[-1]))
+    """The interval frozen at launch, from the skewness of the past's readings."""
+    past = [name.startswith("past") for name in effects.outcomes]
+    return choose_method(effects.skewness[past])
 
 
 @lru_cache(maxsize=4)
