@@ -47,7 +47,12 @@ from loyalty_exp.measure.campaign import measure_campaign
 from loyalty_exp.measure.caused import CausedInYear, caused_in_year
 from loyalty_exp.measure.programme import programme
 from loyalty_exp.measure.restatement import restated, to_publish
-from loyalty_exp.measure.results import CampaignResult, Provenance, VerdictKind
+from loyalty_exp.measure.results import (
+    CampaignResult,
+    LoadedFile,
+    Provenance,
+    VerdictKind,
+)
 from loyalty_exp.report.notebook import ShownResult, shown
 from loyalty_exp.report.render import single_file, site
 from loyalty_exp.segment.cells import suppress_small
@@ -63,7 +68,7 @@ from loyalty_exp.segment.priorities import Priority, contact_priorities
 from loyalty_exp.store.engines import open_store
 from loyalty_exp.store.erase import Erased, PersonalData, forget_person, person_data
 from loyalty_exp.store.journal import Entry, append, entries
-from loyalty_exp.store.load import LoadReport, load
+from loyalty_exp.store.load import Expected, LoadReport, load
 from loyalty_exp.store.queries import registry
 from loyalty_exp.store.queries.draw import UNIVERSAL
 from loyalty_exp.store.queries.lists import roster_rows
@@ -132,9 +137,17 @@ class Project:
             currency=project.currency,
             margin_rate=project.margin_rate,
             base=self.base,
+            expected=self._expected(),
             now=dt.datetime.now(dt.UTC),
             progress=self._progress,
         )
+
+    def _expected(self) -> Expected:
+        """What the declaration names of the data."""
+        arms = {name: each.treated_arms for name, each in self.declaration.campaigns.items()}
+        if self.declaration.universal_holdout is not None:
+            arms[UNIVERSAL] = universal_campaign(self.declaration.universal_holdout).treated_arms
+        return Expected(self.declaration.attributes, arms)
 
     def segments(self, as_of: dt.date | None = None) -> list[SegmentRow]:
         """Sizes of the scheme's segments and of the declared ones; small ones are hidden.
@@ -493,7 +506,15 @@ class Project:
         first, _ = connection.execute(registry.data_dates()).one()
         through = self._data_through(connection)
         loads = tuple(
-            (row.what, row.source, row.digest, row.rows_loaded, row.rows_rejected)
+            LoadedFile(
+                row.what,
+                row.source,
+                row.digest,
+                row.rows_read,
+                row.rows_loaded,
+                row.rows_rejected,
+                row.rows_ignored,
+            )
             for row in connection.execute(registry.kept_loads())
         )
         engine = connection.dialect.name

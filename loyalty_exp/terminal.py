@@ -66,6 +66,8 @@ def load_table(reports: Sequence[LoadReport]) -> None:
             console.print(f"  {report.source}: {count:,} ignored: {reason}", markup=False)
         for note in report.notes:
             console.print(f"  {report.source}: {note}", markup=False)
+        for warning in report.warnings:
+            console.print(f"  {report.source}: WARNING: {warning}", markup=False)
 
 
 def segment_table(rows: Sequence[SegmentRow], currency: str, min_cell: int) -> None:

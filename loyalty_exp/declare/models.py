@@ -327,3 +327,17 @@ class Declaration(Table):
     @classmethod
     def _findings(cls, raw: Raw) -> Iterable[Finding]:
         return checks.of_declaration(raw)
+
+    @property
+    def attributes(self) -> frozenset[str]:
+        """Names that rules, strata, units and consents use, features among them."""
+        from loyalty_exp.declare.rules import parse_rule  # noqa: PLC0415  (heavy)
+
+        known = self.data.customers.columns if self.data.customers is not None else ()
+        named = {"customer_id"}
+        for rule in self.segments.rules.values():
+            named |= parse_rule(rule.where, None, known=known).columns
+        for campaign in self.campaigns.values():
+            named |= {campaign.unit, *campaign.stratify_by}
+            named |= {campaign.consent} if campaign.consent is not None else set()
+        return frozenset(named - {"customer_id"})

@@ -103,7 +103,8 @@ class Orders(_Source):
     )
     statuses: Annotated[tuple[Sentence, ...], Field(strict=False)] = Field(
         default=(),
-        description="The values of the status column that make a sale; all of them if empty.",
+        description="The values of the status column that make a sale; needed where it is mapped "
+        "and no preset knows them.",
     )
     timezone: Timezone | None = Field(
         default=None,
@@ -119,8 +120,8 @@ class Customers(_Source):
 
     columns: dict[Sentence, ColumnName] = Field(
         default_factory=lambda: {"customer_id": "customer_id"},
-        description="Our name for an attribute = the column of the source. Needed: customer_id. "
-        "Columns not named here keep their own name.",
+        description="Our name for an attribute = the column of the source. Needed: customer_id. Of "
+        "other columns, those that rules, strata, units and consents name are kept, no other.",
     )
 
 

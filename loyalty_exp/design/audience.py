@@ -217,8 +217,8 @@ def _registry_exclusions(
 
 
 def _unknown_attribute(field: str, name: str, kinds: Mapping[str, str]) -> str:
-    known = ", ".join(kinds) or "none: no [data.customers] was loaded"
+    known = ", ".join(kinds) or "none"
     return (
-        f"{field} = {name!r}: no such attribute of the customers; attributes at hand: {known}. "
-        "Add it to the customers file and load again"
+        f"{field} = {name!r}: no such attribute was loaded; attributes at hand: {known}. Of "
+        "[data.customers] a load keeps what the declaration names: load again, or add the column"
     )

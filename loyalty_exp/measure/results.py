@@ -315,14 +315,31 @@ class ArmResult:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadedFile:
+    """A file as it was loaded: rows read = loaded + set aside + ignored."""
+
+    what: str
+    """orders, customers, exposures or costs."""
+    name: str
+    """File name without its folder, or the table's name."""
+    digest: str
+    """SHA-256 of the file."""
+    rows_read: int
+    rows_loaded: int
+    rows_set_aside: int
+    rows_ignored: int
+    """Rows there already, there twice, or no sales."""
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """What the figures rest on."""
 
     data_through: dt.date
     """Last day of data; a month closes `settle_days` after its end by this day."""
     first_order: dt.date
-    loads: tuple[tuple[str, str, str, int, int], ...]
-    """(what, file name, SHA-256, rows loaded, rows set aside) of each load."""
+    loads: tuple[LoadedFile, ...]
+    """Every load, oldest first."""
     version: str
     engine: str
     command: str

@@ -237,8 +237,9 @@ def _provenance(result: CampaignResult) -> Records:
     loads = source.pop("loads")
     facts = {"campaign": result.campaign, "plan_sha256": result.plan.digest, **source}
     text = {key: str(value) for key, value in facts.items()}
-    names = ("data", "file", "sha256", "rows_loaded", "rows_set_aside")
-    return [{**text, **dict(zip(names, load, strict=True))} for load in loads] or [text]
+    names = {"what": "data", "name": "file", "digest": "sha256"}
+    renamed = ({names.get(key, key): value for key, value in load.items()} for load in loads)
+    return [{**text, **load} for load in renamed] or [text]
 
 
 def _write_xlsx(tables: dict[str, Records], path: Path) -> None:

@@ -322,24 +322,28 @@ def data_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:
         Column(_("Data"), numeric=False),
         Column(_("File"), numeric=False),
         Column(_("Rows read")),
+        Column(_("Rows loaded")),
         Column(_("Rows set aside")),
+        Column(_("Rows ignored")),
         Column("SHA-256", numeric=False),
     )
     loads = dict.fromkeys(load for result in results for load in result.provenance.loads)
     rows = tuple(
         Row(
             (
-                Cell(t.gettext(what)),
-                Cell(name),
-                Cell(t.number(loaded), loaded),
-                Cell(t.number(aside), aside),
-                Cell(digest[:16], tone="muted"),
+                Cell(t.gettext(load.what)),
+                Cell(load.name),
+                Cell(t.number(load.rows_read), load.rows_read),
+                Cell(t.number(load.rows_loaded), load.rows_loaded),
+                Cell(t.number(load.rows_set_aside), load.rows_set_aside),
+                Cell(t.number(load.rows_ignored), load.rows_ignored),
+                Cell(load.digest[:16], tone="muted"),
             )
         )
-        for what, name, digest, loaded, aside in loads
+        for load in loads
     )
     fresh = max(result.provenance.data_through for result in results)
-    aside = sum(load[4] for load in loads)
+    aside = sum(load.rows_set_aside for load in loads)
     text = t.ngettext(
         "The data reach to %(day)s (the last order, or the declared day of the export); %(n)s row "
         "was set aside and counted, none dropped in silence.",

@@ -178,19 +178,19 @@ def foot(t: Tongue, result: CampaignResult) -> Foot:
         (_("Data until"), t.date(source.data_through)),
         (_("First order"), t.date(source.first_order)),
     ]
-    for what, name, digest, loaded, aside in source.loads:
+    for load in source.loads:
         text = t.ngettext(
-            "%(name)s: %(loaded)s rows read, %(aside)s row set aside, SHA-256 %(digest)s",
-            "%(name)s: %(loaded)s rows read, %(aside)s rows set aside, SHA-256 %(digest)s",
-            aside,
+            "%(name)s: %(read)s rows read, %(aside)s row set aside, SHA-256 %(digest)s",
+            "%(name)s: %(read)s rows read, %(aside)s rows set aside, SHA-256 %(digest)s",
+            load.rows_set_aside,
         )
         values = {
-            "name": name,
-            "loaded": t.number(loaded),
-            "aside": t.number(aside),
-            "digest": digest[:16],
+            "name": load.name,
+            "read": t.number(load.rows_read),
+            "aside": t.number(load.rows_set_aside),
+            "digest": load.digest[:16],
         }
-        facts.append((t.gettext(what), text % values))
+        facts.append((t.gettext(load.what), text % values))
     facts += [
         (_("Frozen plan"), f"SHA-256 {result.plan.digest}"),
         (_("Versions"), f"loyalty_exp {source.version}, {source.engine}"),

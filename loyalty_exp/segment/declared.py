@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from loyalty_exp.declare.features import FEATURES
 from loyalty_exp.declare.models import Segments
-from loyalty_exp.declare.rules import parse_rule
+from loyalty_exp.declare.rules import Rule, parse_rule
 from loyalty_exp.errors import MeasureError
 from loyalty_exp.segment.lifetime import fitted_survival
 from loyalty_exp.segment.membership import (
@@ -76,7 +76,7 @@ class DeclaredSegments:
         if name not in self.declared.rules:
             return scheme_members(name, self.declared.scheme, as_of)
         kinds = present_attributes(connection)
-        rule = parse_rule(self.declared.rules[name].where, {**FEATURES, **kinds})
+        rule = _loaded_rule(name, self.declared.rules[name].where, kinds)
         return rule_members(
             rule,
             as_of,
@@ -99,3 +99,14 @@ class DeclaredSegments:
                 columns = ["segment", "as_of", "customer"]
                 connection.execute(memberships.insert().from_select(columns, rows))
         return {name: self.text(name) for name in names}
+
+
+def _loaded_rule(name: str, text: str, kinds: Mapping[str, str]) -> Rule:
+    """The rule of a segment on the attributes at hand; a rule newer than the load is told so."""
+    known = {**FEATURES, **kinds}
+    if unknown := sorted(parse_rule(text, known=kinds).columns - {*known}):
+        raise MeasureError(
+            f"segment {name}: {unknown[0]} was not loaded; of [data.customers] a load keeps what "
+            "the declaration names: run `loyalty-exp load` again, or add the column"
+        )
+    return parse_rule(text, known)

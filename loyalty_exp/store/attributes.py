@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
 import sqlalchemy as sa
 
 from loyalty_exp.declare.sources import Customers
-from loyalty_exp.errors import DataError
 from loyalty_exp.store import tables
 from loyalty_exp.store.columns import Formula, read_formula, safe_names
 from loyalty_exp.store.etl import Staged
@@ -16,7 +16,7 @@ from loyalty_exp.store.merging import Merged, arrive, leave
 from loyalty_exp.store.queries import load as reading
 from loyalty_exp.store.queries import merge as queries
 from loyalty_exp.store.queries.load import Field, Plan
-from loyalty_exp.store.readers import Source
+from loyalty_exp.store.readers import Source, asked
 
 __all__ = ["KINDS", "customers_plan", "present_attributes", "replace_customers"]
 
@@ -48,16 +48,18 @@ def customers_plan(
     engine: duckdb.DuckDBPyConnection,
     folder: Path,
     *,
+    keep: Collection[str],
     project_timezone: str,
     currency: str,
 ) -> Plan:
-    """Every column of the source as an attribute, of the kind that all its cells have.
+    """The columns that the declaration names, as attributes of the kind that all cells have.
 
     Args:
-        declared: our names for columns; those not named keep their own, made safe.
+        declared: our names for columns.
         source: the opened source.
         engine: to look at the cells.
         folder: private folder, for a file that must be mended first.
+        keep: further columns wanted, under their own name made safe; others are never stored.
         project_timezone: unused by attributes, kept for dates with an offset.
         currency: of the project.
 
@@ -77,7 +79,8 @@ def customers_plan(
     for name, column in zip(
         safe_names(others, taken=("customer", "customer_id", *named)), others, strict=True
     ):
-        named[name] = Formula((column,))
+        if name in keep:
+            named[name] = Formula((column,))
     kinds = _kinds(source, named, engine, folder)
     attributes = tuple(
         Field(name, kinds[name], formula, required=False) for name, formula in named.items()
@@ -104,25 +107,10 @@ def _kinds(
             text.append(name)
     if text:
         columns = [named[name].columns[0] for name in text]
-        counts = _cells(engine, source, folder, columns)
+        (counts,) = asked(engine, source, folder, lambda relation: reading.kinds(relation, columns))
         for position, name in enumerate(text):
             kinds[name] = _kind(name, *counts[position * 6 : position * 6 + 6])
     return kinds
-
-
-def _cells(
-    engine: duckdb.DuckDBPyConnection, source: Source, folder: Path, columns: list[str]
-) -> tuple[int, ...]:
-    """Counts of what the cells of text columns can be read as."""
-    for mended in (False, True):
-        try:
-            row = engine.execute(
-                reading.kinds((source.repaired(folder) if mended else source).relation, columns)
-            ).fetchone()
-        except duckdb.Error:
-            continue
-        return tuple(row or ())
-    raise DataError(f"{source.name}: cannot be read; is it a whole and valid file?")
 
 
 def _kind(name: str, filled: int, words: int, bits: int, point: int, comma: int, dates: int) -> str:

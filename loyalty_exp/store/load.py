@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,9 @@ from loyalty_exp.store.queries import merge as queries
 from loyalty_exp.store.queries.load import Plan
 from loyalty_exp.store.readers import Source, open_source
 from loyalty_exp.store.scratch import working_folder
+from loyalty_exp.store.vocabulary import Expected, refuse_untold_statuses, unfamiliar
 
-__all__ = ["LoadReport", "Reason", "load"]
+__all__ = ["Expected", "LoadReport", "Reason", "load"]
 
 AnySource = Orders | Customers | Exposures | CostsSource
 
@@ -63,7 +64,9 @@ class LoadReport:
     ignored_reasons: tuple[tuple[str, int], ...] = ()
     """Why rows of the source were ignored, with their number; those already there not listed."""
     notes: tuple[str, ...] = ()
-    """What was inferred about the file."""
+    """What was inferred about the file, and what of it is not kept."""
+    warnings: tuple[str, ...] = ()
+    """What the store holds of a log or ledger that counts for nothing as it stands."""
     first: dt.datetime | None = None
     """First moment of what was read, wall clock of the project."""
     last: dt.datetime | None = None
@@ -80,6 +83,7 @@ class _Settings:
     currency: str
     margin_rate: float | None
     base: Path
+    expected: Expected
     now: dt.datetime
     progress: Callable[[str], None]
 
@@ -105,6 +109,7 @@ def load(
     currency: str,
     margin_rate: float | None,
     base: Path,
+    expected: Expected,
     now: dt.datetime,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[LoadReport]:
@@ -117,6 +122,7 @@ def load(
         currency: of the project; a row in another one is set aside.
         margin_rate: share of revenue that is margin, for sources without a margin column.
         base: folder that relative file names start from.
+        expected: what the declaration names of customers and campaigns.
         now: the moment of the load, UTC.
         progress: called with a sentence as each step begins.
 
@@ -127,7 +133,7 @@ def load(
         DataError: a source cannot be read, or too many of its rows are bad; nothing was changed.
         StoreError: the store cannot be opened; nothing was changed.
     """
-    settings = _Settings(project_timezone, currency, margin_rate, base, now, progress)
+    settings = _Settings(project_timezone, currency, margin_rate, base, expected, now, progress)
     with working_folder() as folder:
         try:
             opened = [
@@ -141,10 +147,21 @@ def load(
             ) from error
         if all(each.staged is None for each in opened):
             with store.read() as connection:
-                return [_skipped(connection, each) for each in opened]
+                return _told(connection, expected, [_skipped(connection, each) for each in opened])
         progress("writing to the store")
         with store.write() as connection:
-            return [_write(connection, each, settings) for each in opened]
+            written = [_write(connection, each, settings) for each in opened]
+            return _told(connection, expected, written)
+
+
+def _told(
+    connection: sa.Connection, expected: Expected, reports: list[LoadReport]
+) -> list[LoadReport]:
+    """The reports with what each leaves in the store that the declaration does not know."""
+    return [
+        replace(report, warnings=unfamiliar(connection, report.what, expected))
+        for report in reports
+    ]
 
 
 def _declared(data: Data) -> Iterator[tuple[str, AnySource]]:
@@ -188,12 +205,16 @@ def _plan(
         "currency": settings.currency,
     }
     if isinstance(declared, Orders):
-        return orders_plan(declared, source.header, margin_rate=settings.margin_rate, **shared)
+        plan = orders_plan(declared, source.header, margin_rate=settings.margin_rate, **shared)
+        if plan.sale is None and "status" in declared.columns:
+            refuse_untold_statuses(declared, source, engine, folder)
+        return plan
     if isinstance(declared, Exposures):
         return exposures_plan(declared, source.header, **shared)
     if isinstance(declared, CostsSource):
         return costs_plan(declared, source.header, **shared)
-    return customers_plan(declared, source, engine, folder, **shared)
+    keep = settings.expected.attributes
+    return customers_plan(declared, source, engine, folder, keep=keep, **shared)
 
 
 def _identity(what: str, declared: AnySource, source: Source, settings: _Settings) -> str:
@@ -202,6 +223,8 @@ def _identity(what: str, declared: AnySource, source: Source, settings: _Setting
     how |= {"what": what, "digest": source.digest, "project_timezone": settings.project_timezone}
     if what == "orders":
         how |= {"currency": settings.currency, "margin_rate": settings.margin_rate}
+    if what == "customers":
+        how |= {"attributes": sorted(settings.expected.attributes)}
     return hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()
 
 
@@ -272,11 +295,19 @@ def _report(opened: _Opened, staged: Staged, merged: Merged) -> LoadReport:
         changed=merged.changed,
         reasons=staged.reasons,
         ignored_reasons=staged.ignored_reasons,
-        notes=staged.notes,
+        notes=(*staged.notes, *_not_kept(opened)),
         first=first,
         last=last,
         extracted_on=getattr(opened.declared, "extracted_on", None),
     )
+
+
+def _not_kept(opened: _Opened) -> Iterator[str]:
+    """Of customers, how many columns stay in the file: nothing that is not used is stored."""
+    used = {*opened.plan.columns}
+    others = [name for name in opened.source.header.names if name not in used]
+    if opened.what == "customers" and others:
+        yield f"not kept, for nothing in the declaration uses them: {len(others):,} columns"
 
 
 def _moment(value: Any) -> dt.datetime | None:

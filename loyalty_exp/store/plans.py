@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from loyalty_exp.declare.sources import CostsSource, Exposures, Orders
@@ -109,7 +110,7 @@ def _sale(declared: Orders, header: Header, preset: Sale | None) -> Sale | None:
     if statuses:
         cancelled = preset.cancelled if preset is not None else None
         return Sale(column, statuses, shown=status_words(), cancelled=cancelled)
-    return preset
+    return None if preset is None else replace(preset, column=column)
 
 
 def exposures_plan(
@@ -120,7 +121,7 @@ def exposures_plan(
     Raises:
         DataError: a column is missing.
     """
-    kinds = {"campaign": "text", "customer_id": "id", "at": "moment", "kind": "text"}
+    kinds = {"campaign": "text", "customer_id": "id", "at": "moment", "kind": "word"}
     needed = frozenset({"customer_id", "at"})
     fields = _fields({**kinds, "cost": "amount"}, needed, declared.columns, header, "exposures")
     return Plan(
@@ -140,7 +141,7 @@ def costs_plan(
     Raises:
         DataError: a column is missing.
     """
-    kinds = {"campaign": "id", "arm": "text", "day": "day", "kind": "text", "amount": "amount"}
+    kinds = {"campaign": "id", "arm": "text", "day": "day", "kind": "word", "amount": "amount"}
     needed = frozenset({"campaign", "day", "amount"})
     return Plan(
         what="costs",

@@ -10,7 +10,7 @@ import codecs
 import csv
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +24,7 @@ from loyalty_exp.store.columns import Header, normalised
 from loyalty_exp.store.queries import load as queries
 from loyalty_exp.store.queries.parse import ColumnFormat
 
-__all__ = ["Declared", "Source", "open_source"]
+__all__ = ["Declared", "Source", "asked", "open_source"]
 
 _CHUNK = 1 << 20
 _SNIFFED = 1 << 16
@@ -119,6 +119,32 @@ def open_source(
         return _from_text(path, name, declared, folder)
     except PermissionError as error:
         raise DataError(f"{name}: this file may not be read") from error
+
+
+def asked(
+    engine: duckdb.DuckDBPyConnection,
+    source: Source,
+    folder: Path,
+    statement: Callable[[str], str],
+) -> list[tuple[Any, ...]]:
+    """The answer to a question about a whole source, mended first where the engine refuses it.
+
+    Args:
+        engine: the DuckDB that reads the source.
+        source: opened source.
+        folder: its private folder.
+        statement: from what stands after FROM to the question.
+
+    Raises:
+        DataError: the source cannot be read.
+    """
+    for mended in (False, True):
+        try:
+            relation = (source.repaired(folder) if mended else source).relation
+            return engine.execute(statement(relation)).fetchall()
+        except duckdb.Error:
+            continue
+    raise DataError(f"{source.name}: cannot be read; is it a whole and valid file?")
 
 
 def _similar(path: Path) -> str:

@@ -25,7 +25,7 @@ columns = { order_id = "id", customer_id = "who", ordered_at = "at", revenue = "
 extracted_on = 2026-02-28
 [data.customers]
 source = "customers.csv"
-columns = { customer_id = "who" }
+columns = { customer_id = "who", company = "company", optin = "optin" }
 [segments]
 scheme = "tiers"
 [segments.buyers]

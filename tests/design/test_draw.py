@@ -179,7 +179,7 @@ def test_strata_may_be_features(store: Store) -> None:
     "field", [{"consent": "nothing"}, {"unit": "nothing"}, {"stratify_by": ["nothing"]}]
 )
 def test_an_unknown_attribute_is_named_with_those_at_hand(store: Store, field: Any) -> None:
-    with pytest.raises(LaunchError, match="no such attribute of the customers; attributes at hand"):
+    with pytest.raises(LaunchError, match="no such attribute was loaded; attributes at hand"):
         launch(store, campaign(**field))
 
 

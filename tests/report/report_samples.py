@@ -19,6 +19,7 @@ from loyalty_exp.measure.results import (
     Estimate,
     Heterogeneity,
     Influence,
+    LoadedFile,
     Look,
     MoneyMonth,
     Programme,
@@ -300,8 +301,8 @@ def provenance(day: dt.date = dt.date(2026, 9, 18)) -> Provenance:
         data_through=day,
         first_order=dt.date(2023, 1, 2),
         loads=(
-            ("orders", "orders.csv", "ab" * 32, 182_334, 12),
-            ("customers", "customers.csv", "cd" * 32, 24_118, 0),
+            LoadedFile("orders", "orders.csv", "ab" * 32, 183_346, 182_334, 12, 1_000),
+            LoadedFile("customers", "customers.csv", "cd" * 32, 24_118, 24_118, 0, 0),
         ),
         version="0.1.0",
         engine="DuckDB 1.5.6",

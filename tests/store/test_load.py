@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from loyalty_exp.declare.sources import CostsSource, Customers, Data, Exposures,
 from loyalty_exp.errors import DataError
 from loyalty_exp.store import tables
 from loyalty_exp.store.engines import Store, open_store
-from loyalty_exp.store.load import LoadReport, load
+from loyalty_exp.store.load import Expected, LoadReport, load
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 PLAIN = "order_id,customer_id,ordered_at,revenue\n"
@@ -41,6 +42,7 @@ def run(
     customers: Customers | None = None,
     exposures: Exposures | None = None,
     costs: CostsSource | None = None,
+    attributes: Collection[str] = (),
     now: dt.datetime = NOW,
     **orders: Any,
 ) -> list[LoadReport]:
@@ -52,7 +54,7 @@ def run(
     )
     return load(
         store, data, project_timezone=zone, currency="EUR", margin_rate=margin_rate, base=folder,
-        now=now,
+        expected=Expected(frozenset(attributes), {"w": ("call",)}), now=now,
     )  # fmt: skip
 
 
@@ -560,7 +562,9 @@ def test_customers(store: Store, tmp_path: Path) -> None:
         "A@Exemple.fr;Lyon;oui;41,5;03/04/1980;0042;1;10;\n"
         "2;;non;;31/12/1990;7;0;n/a;\n"
     )
-    reports = run(store, tmp_path, customers=Customers(source="customers.csv"))
+    named = ("ville", "opt_in_e_mail", "age", "ne_le", "code", "has_app", "points", "vide")
+    customers = Customers(source="customers.csv")
+    reports = run(store, tmp_path, customers=customers, attributes=named)
     assert [report.what for report in reports] == ["orders", "customers"]
     registry = [(row["name"], row["kind"]) for row in rows(store, tables.attributes)]
     assert registry == [
@@ -583,7 +587,8 @@ def test_customers_are_replaced_whole(store: Store, tmp_path: Path) -> None:
     counts = []
     for day, text in enumerate([first, second, first, first]):
         path.write_text(text)
-        report = run(store, tmp_path, customers=source, now=NOW + dt.timedelta(days=day))[1]
+        later = NOW + dt.timedelta(days=day)
+        report = run(store, tmp_path, customers=source, attributes="xy", now=later)[1]
         counts.append((report.rows_loaded, report.rows_rejected, report.rows_ignored))
         kinds = [(row["name"], row["kind"]) for row in rows(store, tables.attributes)]
         assert kinds == ([("y", "number")] if text == second else [("x", "text")])
@@ -663,12 +668,12 @@ KILLED = """
 import datetime as dt, pathlib, sys
 from loyalty_exp.declare.sources import Data, Orders
 from loyalty_exp.store.engines import open_store
-from loyalty_exp.store.load import load
+from loyalty_exp.store.load import Expected, load
 folder = pathlib.Path(sys.argv[1])
 print("ready", flush=True)
 load(open_store(f"duckdb:///{folder / 'store.duckdb'}"), Data(orders=Orders(source="orders.csv")),
      project_timezone="Europe/Paris", currency="EUR", margin_rate=0.5, base=folder,
-     now=dt.datetime.now(dt.UTC))
+     expected=Expected(frozenset(), {}), now=dt.datetime.now(dt.UTC))
 """
 
 

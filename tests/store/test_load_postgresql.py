@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from loyalty_exp.declare.sources import CostsSource, Customers, Data, Exposures, Orders
 from loyalty_exp.store import tables
 from loyalty_exp.store.engines import Store, open_store
-from loyalty_exp.store.load import LoadReport, load
+from loyalty_exp.store.load import Expected, LoadReport, load
 
 pytest.importorskip("psycopg")
 
@@ -78,6 +78,7 @@ def load_into(store: Store, folder: Path, **orders: Any) -> list[LoadReport]:
     )
     return load(
         store, data, project_timezone="Europe/Paris", currency="EUR", margin_rate=0.5, base=folder,
+        expected=Expected(frozenset({"age", "optin"}), {}),
         now=dt.datetime(2026, 3, 1, tzinfo=dt.UTC),
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from loyalty_exp.errors import DataError
 from loyalty_exp.store import tables
 from loyalty_exp.store.columns import Header
 from loyalty_exp.store.engines import Store, open_store
-from loyalty_exp.store.load import LoadReport, load
+from loyalty_exp.store.load import Expected, LoadReport, load
 from loyalty_exp.store.presets import match_preset, status_words
 
 FORMATS = Path(__file__).parents[2].parent / "shared" / "export_formats.csv"
@@ -45,7 +45,7 @@ def run(store: Store, folder: Path, preset: str, **options: Any) -> LoadReport:
     now = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
     (report,) = load(
         store, data, project_timezone="Europe/Paris", currency="EUR", margin_rate=0.5, base=folder,
-        now=now,
+        expected=Expected(frozenset(), {}), now=now,
     )  # fmt: skip
     assert report.rows_read == report.rows_loaded + report.rows_rejected + report.rows_ignored
     return report

@@ -30,6 +30,7 @@ from loyalty_exp.store import erase, tables
 from loyalty_exp.store.engines import open_store
 from loyalty_exp.store.queries import erase as queries
 
+PEOPLE = CUSTOMERS.replace(" }", ', household = "household", email = "email" }')
 PERSON = "00007"
 EMAIL = "name-7@example.org"
 
@@ -37,7 +38,7 @@ EMAIL = "name-7@example.org"
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("launched")
-    path = open_shop(folder, DECLARATION + CUSTOMERS + EXPOSURES)
+    path = open_shop(folder, DECLARATION + PEOPLE + EXPOSURES)
     write_people(folder)
     done(path, "load")
     done(path, "launch", "spring")

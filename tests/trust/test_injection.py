@@ -84,7 +84,7 @@ def test_no_text_becomes_markup_or_template(tmp_path: Path) -> None:
     regions = [ATTACKS[n % len(ATTACKS)].replace('"', '""') for n in range(150)]
     rows = [f'{n:05d},"{region}"' for n, region in enumerate(regions)]
     (tmp_path / "customers.csv").write_text("\n".join(["client,region", *rows, ""]), "utf-8")
-    path.write_text(DECLARATION + CUSTOMERS, encoding="utf-8")
+    path.write_text(attacked(ATTACKS[0], ATTACKS[1]), encoding="utf-8")
     done(path, "load")
     shown = [text for text in ATTACKS if text.isprintable()]
     groups = ["".join(shown[n::4])[:118] for n in range(4)]

@@ -98,7 +98,9 @@ def test_a_file_without_a_header_does_not_show_its_first_row(tmp_path: Path) -> 
 
 
 def test_pages_hold_no_customer(tmp_path: Path) -> None:
-    path = open_shop(tmp_path, DECLARATION + CUSTOMERS, customers=150)
+    path = open_shop(
+        tmp_path, DECLARATION + CUSTOMERS.replace(" }", ', email = "email" }'), customers=150
+    )
     rows = [f"{a},person-{b}-x,{c},{d}" for a, b, c, d in order_lines(150)]
     (tmp_path / "orders.csv").write_text("\n".join(["number,client,date,net", *rows, ""]), "utf-8")
     people = [f"person-{n:05d}-x,mail{n}@example.org" for n in range(150)]

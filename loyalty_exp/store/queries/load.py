@@ -69,7 +69,7 @@ class Field:
 
     name: str
     kind: str
-    """id, text, moment, day, amount, or currency (compared, not kept)."""
+    """id, text, word (text in small letters), moment, day, amount, or currency (compared only)."""
     formula: Formula
     required: bool = True
     optional: frozenset[str] = frozenset()

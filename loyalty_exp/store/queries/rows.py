@@ -91,7 +91,8 @@ def _value(field: Field, plan: Plan, formats: Mapping[str, ColumnFormat]) -> str
         return boolean(column, formats[column])
     reader = id_of if field.kind == "id" else text_of
     text = [reader(each, formats[each]) for each in field.formula.columns]
-    return f"coalesce({', '.join(text)})" if len(text) > 1 else text[0]
+    whole = f"coalesce({', '.join(text)})" if len(text) > 1 else text[0]
+    return f"lower({whole})" if field.kind == "word" else whole
 
 
 def _net(field: Field, formats: Mapping[str, ColumnFormat]) -> str:
@@ -148,7 +149,7 @@ def _cases(
         return len(problems) - 1
 
     blank = " AND ".join(f"{text_of(name, formats[name])} IS NULL" for name in sources)
-    if field.kind == "text":
+    if field.kind in {"text", "word"}:
         return [f"WHEN {value} IS NULL THEN {number('blank')}"] if field.required else []
     if field.kind == "id":
         return [f"WHEN {value} IS NULL THEN {number('blank')}"]
