@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from loyalty_exp.errors import LoyaltyExpError
+from loyalty_exp.errors import LoyaltyExpError, MeasureError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from loyalty_exp.project import Project
+    from loyalty_exp.report.tongue import Tongue
 
     _DateType = click.ParamType[dt.date]
 else:
@@ -128,6 +129,14 @@ def _journaled(ctx: click.Context) -> Iterator[Project]:
                 click.echo("this could not be written to the journal", err=True)
 
 
+def _tongue(project: Project) -> Tongue:
+    """The language and currency of the project."""
+    from loyalty_exp.report.tongue import Tongue
+
+    declared = project.declaration.project
+    return Tongue(declared.locale, declared.currency)
+
+
 def _format(*names: str) -> Callable[[Any], Any]:
     return click.option(
         "--format",
@@ -214,8 +223,7 @@ def segments(ctx: click.Context, as_of: dt.date | None, form: str) -> None:
     if form == "json":
         _print_json([asdict(row) for row in rows])
     else:
-        declared = project.declaration.project
-        segment_table(rows, declared.currency, declared.min_cell)
+        segment_table(_tongue(project), rows, project.declaration.project.min_cell)
 
 
 @main.command()
@@ -237,19 +245,21 @@ def plan(ctx: click.Context, campaign: str, draws: int, html: Path | None, form:
 
     Example: loyalty-exp plan winback-2026 --html plan-winback-2026.html
     """
+    from loyalty_exp.report.plan import plan_page
     from loyalty_exp.report.render import plan_file
-    from loyalty_exp.terminal import plan_json, plan_table
+    from loyalty_exp.terminal import page_text, plan_json
 
     with _opened(ctx) as project:
         found = project.plan(campaign, draws)
+    owner = project.declaration.project
     if html is not None:
-        owner = project.declaration.project
         plan_file(plan_json(found), html, language=owner.locale, project=owner.name)
         click.echo(f"open {html}")
     elif form == "json":
         _print_json(plan_json(found))
     else:
-        plan_table(found)
+        tongue = _tongue(project)
+        page_text(tongue, plan_page(tongue, plan_json(found), owner.name))
 
 
 @main.command()
@@ -273,7 +283,7 @@ def contacts(
         found = project.contacts(as_of, segment, limit)
     language = project.declaration.project.locale
     if output is None:
-        contact_table(found, project.declaration.project.currency, language)
+        contact_table(_tongue(project), found)
     else:
         contact_file(found, output, language)
         click.echo(f"{len(found)} customers; {output}")
@@ -311,18 +321,11 @@ def launch(
 
     Example: loyalty-exp launch winback-2026 --list-format xlsx
     """
+    from loyalty_exp.terminal import launch_text
+
     with _journaled(ctx) as project:
         launched = project.launch(campaign, on, form=form, style=csv_style, push_table=push_table)
-    plan = launched.plan
-    if not launched.new:
-        click.echo(f"{campaign} was launched before; nothing was changed")
-    click.echo(f"{campaign}, wave {plan.wave}, plan {plan.digest}")
-    for arm in plan.arms:
-        click.echo(f"  {arm}: {plan.units_of(arm)} of {sum(row.units for row in plan.strata)}")
-    for path in launched.lists:
-        click.echo(str(path))
-    for note in launched.notes:
-        click.echo(f"Note: {note}", err=True)
+    launch_text(_tongue(project), launched)
 
 
 @main.command()
@@ -410,6 +413,44 @@ def compare(
         _print_json(found.to_dict())
     else:
         comparison_table(found, project.declaration.project.currency)
+
+
+@main.command()
+@click.option(
+    "--year1", nargs=2, type=_Day(), metavar="FIRST LAST", help="Days of year 1, both included."
+)
+@click.option(
+    "--year2", nargs=2, type=_Day(), metavar="FIRST LAST", help="Days of year 2, both included."
+)
+@click.option("--segment", default="all", show_default=True, help="A segment of the scheme.")
+@_format("json")
+@click.pass_context
+def kpis(
+    ctx: click.Context,
+    year1: tuple[dt.date, dt.date] | None,
+    year2: tuple[dt.date, dt.date] | None,
+    segment: str,
+    form: str,
+) -> None:
+    """Retention, attrition, basket, budget ... of two years, each with its definition.
+
+    JSON holds every segment, by year and by month, and the cohorts.
+
+    Example: loyalty-exp kpis --segment Champions
+    """
+    from loyalty_exp.compare.windows import Window
+    from loyalty_exp.terminal import kpi_table
+
+    with _opened(ctx) as project:
+        found = project.kpis(*(Window(*days) if days else None for days in (year1, year2)))
+    known = list(dict.fromkeys(row["segment"] for row in found["kpis_by_year"]))
+    if segment not in known:
+        names = ", ".join(("all", *(name for name in known if name != "all")))
+        raise MeasureError(f"no such segment: {segment!r}; the segments are {names}")
+    if form == "json":
+        _print_json(found)
+    else:
+        kpi_table(_tongue(project), found, segment)
 
 
 @main.command()

@@ -17,9 +17,9 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from loyalty_exp.compare.causes import MeasuredEffect
-from loyalty_exp.compare.pages import page_data
+from loyalty_exp.compare.pages import kpi_data, page_data
 from loyalty_exp.compare.windows import Window, last_year
-from loyalty_exp.compare.years import Comparison, compare
+from loyalty_exp.compare.years import Comparison, comparable, compare
 from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.declare.models import Campaign, Declaration
 from loyalty_exp.declare.toml import read
@@ -43,6 +43,7 @@ from loyalty_exp.design.power import DRAWS, CampaignPlanReport, plan_campaign
 from loyalty_exp.design.universal import universal_campaign
 from loyalty_exp.design.withdraw import withdraw
 from loyalty_exp.errors import LaunchError, MeasureError
+from loyalty_exp.measure.budget import programme_cost
 from loyalty_exp.measure.campaign import measure_campaign
 from loyalty_exp.measure.caused import CausedInYear, caused_in_year
 from loyalty_exp.measure.programme import programme
@@ -337,10 +338,8 @@ class Project:
     ) -> Comparison:
         """The comparison, with campaigns measured already."""
         with self.store.scratch() as connection:
-            first_month = self.declaration.project.fiscal_year_start
             through = self._data_through(connection)
-            later = year2 or last_year(through, first_month)
-            earlier = year1 or later.year_before()
+            earlier, later = self._windows(through, year1, year2)
             self._progress(f"comparing {later.start:%Y} with {earlier.start:%Y}")
             year = caused_in_year(
                 connection,
@@ -364,6 +363,49 @@ class Project:
                 known_until=self.declaration.data.orders.extracted_on,
             )
         return _with_earlier(found, year.before)
+
+    def kpis(self, year1: Window | None = None, year2: Window | None = None) -> dict[str, Any]:
+        """KPIs of the portfolio and its segments by year and by month, with their definitions.
+
+        Figures of small groups are hidden. The keys: `periods`, `notes`, and those of
+        `compare.pages.kpi_data`.
+
+        Args:
+            year1: first window; the fiscal year before year 2 if None.
+            year2: second window; the last fiscal year the data hold whole if None.
+
+        Raises:
+            MeasureError: the windows are not alike, or reach into time without data.
+        """
+        with self.store.read(repeatable=True) as connection:
+            windows = self._windows(self._data_through(connection), year1, year2)
+            known_until = self.declaration.data.orders.extracted_on
+            notes = comparable(connection, *windows, known_until)
+            periods = {
+                name: {"start": window.start, "end": window.end}
+                for name, window in zip(("year1", "year2"), windows, strict=True)
+            }
+            return {
+                "periods": periods,
+                "notes": notes,
+                **kpi_data(connection, *windows, **self._shown(connection, *windows)),
+            }
+
+    def _windows(
+        self, through: dt.date, year1: Window | None, year2: Window | None
+    ) -> tuple[Window, Window]:
+        """The windows that were asked for; the last two fiscal years of the data otherwise."""
+        later = year2 or last_year(through, self.declaration.project.fiscal_year_start)
+        return year1 or later.year_before(), later
+
+    def _shown(self, connection: sa.Connection, *windows: Window) -> dict[str, Any]:
+        """What KPIs are shown by: scheme, cost of the programme in each window, least group."""
+        plans = launched_plans(connection)
+        return {
+            "scheme": self.declaration.segments.scheme,
+            "costs": tuple(programme_cost(connection, plans, w.start, w.end) for w in windows),
+            "min_cell": self.declaration.project.min_cell,
+        }
 
     def report(
         self,
@@ -417,12 +459,8 @@ class Project:
             self._progress(f"no year-over-year page: {reason}")
             return None
         with self.store.read(repeatable=True) as connection:
-            return page_data(
-                connection,
-                found,
-                scheme=self.declaration.segments.scheme,
-                min_cell=self.declaration.project.min_cell,
-            )
+            shown = self._shown(connection, found.year1, found.year2)
+            return page_data(connection, found, **shown)
 
     def forget(self, customer: str) -> Erased:
         """Erase a person from the store and from the lists on disk; totals and draws stay.

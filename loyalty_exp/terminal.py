@@ -14,13 +14,26 @@ from rich.markup import escape
 from rich.table import Table
 
 from loyalty_exp.design.lists import csv_style, write_private
+from loyalty_exp.report.indicators import (
+    change_text,
+    few,
+    figure_text,
+    indicator_name,
+    segment_label,
+)
+from loyalty_exp.report.parts import said, sentence
+from loyalty_exp.report.words import arm_name, segment_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from loyalty_exp.compare.years import Comparison
-    from loyalty_exp.design.forecast import ArmForecast, CampaignPlanReport
+    from loyalty_exp.design.forecast import CampaignPlanReport
     from loyalty_exp.measure.results import CampaignResult, EffectRow
+    from loyalty_exp.project import Launched
+    from loyalty_exp.report.tongue import Tongue
+    from loyalty_exp.report.views import Page
+    from loyalty_exp.report.views import Table as TableView
     from loyalty_exp.segment.membership import SegmentRow
     from loyalty_exp.segment.priorities import Priority
     from loyalty_exp.store.erase import PersonalData
@@ -33,10 +46,12 @@ __all__ = [
     "contact_table",
     "effect_table",
     "journal_table",
+    "kpi_table",
+    "launch_text",
     "load_table",
+    "page_text",
     "person_file",
     "plan_json",
-    "plan_table",
     "segment_table",
 ]
 
@@ -70,30 +85,63 @@ def load_table(reports: Sequence[LoadReport]) -> None:
             console.print(f"  {report.source}: WARNING: {warning}", markup=False)
 
 
-def segment_table(rows: Sequence[SegmentRow], currency: str, min_cell: int) -> None:
+def segment_table(t: Tongue, rows: Sequence[SegmentRow], min_cell: int) -> None:
     """Print the sizes of the segments; those of fewer than `min_cell` customers are hidden."""
-    names = ("segment", "customers", "active", f"revenue 12 m ({currency})", "orders", "share")
+    _ = t.gettext
+    revenue = _("Revenue of 12 months")
+    names = _("Segment"), _("Customers"), _("Active"), revenue, _("Orders"), _("Share of revenue")
     table = Table(*names, box=None)
     for column in table.columns[1:]:
         column.justify = "right"
     for row in rows:
-        share = "" if row.share is None else f"{row.share:.1%}"
-        whole = [row.customers, row.active, row.revenue_12m, row.orders_12m]
-        cells = ["hidden" if figure is None else f"{figure:,.0f}" for figure in whole]
-        table.add_row(escape(row.segment), *cells, share)
+        label = segment_name(t, row.segment)
+        if row.customers is None:
+            table.add_row(escape(label), *[_("hidden")] * 4, "")
+            continue
+        revenue = t.money(row.revenue_12m, step=1.0)
+        counts = [t.number(row.customers), t.number(row.active), revenue, t.number(row.orders_12m)]
+        share = "" if row.share is None else t.percent(row.share)
+        table.add_row(escape(label), *counts, share)
     _console().print(table)
     if any(row.customers is None for row in rows):
-        _console().print(f"hidden: fewer than min_cell = {min_cell} customers, or next to such.")
+        text = _("hidden: fewer than %(n)s customers, or next to such a group (min_cell)")
+        _console().print(text % {"n": t.number(min_cell)})
 
 
-def contact_table(found: Sequence[Priority], currency: str, language: str) -> None:
+def contact_table(t: Tongue, found: Sequence[Priority]) -> None:
     """Print who to contact first, and why."""
-    table = Table("", "customer", f"value at risk ({currency})", "why", box=None)
+    _ = t.gettext
+    table = Table("", _("Customer"), _("Value at risk"), _("Why"), box=None)
     table.columns[2].justify = "right"
     for row in found:
-        why = row.reason_fr if language == "fr" else row.reason_en
-        table.add_row(str(row.rank), row.customer, f"{row.value_at_risk:,.0f}", why)
+        why = row.reason_fr if t.language == "fr" else row.reason_en
+        table.add_row(str(row.rank), row.customer, t.money(row.value_at_risk, step=1.0), why)
     _console().print(table)
+    if not found:
+        _console().print(_("Nobody is later than usual with an order."))
+
+
+def kpi_table(t: Tongue, found: Mapping[str, Any], segment: str) -> None:
+    """Print the KPIs of a segment in both years, each with its definition."""
+    _ = t.gettext
+    rows = {row["year"]: row for row in found["kpis_by_year"] if row["segment"] == segment}
+    periods = [found["periods"][year] for year in ("year1", "year2")]
+    words = [f"{t.date(period['start'])} – {t.date(period['end'])}" for period in periods]
+    console = _console()
+    console.print(segment_label(t, found, segment), style="bold", markup=False)
+    table = Table(_("Indicator"), *words, _("Change"), _("Definition"), box=None)
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for name, definition in found["definitions"].items():
+        values = [rows[year][name] for year in ("year1", "year2")]
+        hidden = [few(t, found, rows[year]) if "few" in rows[year] else "" for year in rows]
+        cells = [hide or figure_text(t, name, v) for hide, v in zip(hidden, values, strict=True)]
+        change = None if None in values else values[1] - values[0]
+        figures = (*cells, change_text(t, name, change))
+        table.add_row(indicator_name(t, name), *figures, definition[t.language])
+    console.print(table)
+    for note in found["notes"]:
+        console.print(said(t, note), markup=False, style="dim")
 
 
 def contact_file(found: Sequence[Priority], path: Path, language: str) -> None:
@@ -155,36 +203,65 @@ def effect_table(result: CampaignResult) -> None:
         console.print(f"Note: {said}", markup=False)
 
 
-def plan_table(report: CampaignPlanReport) -> None:
-    """Print a plan: funnel, cost, what can be known of each arm, calendar, sentences."""
+def page_text(t: Tongue, page: Page) -> None:
+    """Print a page without its charts: what it says, its tables, its steps."""
     console = _console()
-    console.print(f"\n{report.name} ({report.campaign})", style="bold", markup=False)
-    months = "month" if report.months == 1 else "months"
-    console.print(
-        f"{report.start} to {report.measure_until}, {report.months} whole {months}, "
-        f"{report.metric} per {report.unit}; audience of {report.as_of}"
-    )
-    funnel = Table("step", report.unit, box=None)
-    funnel.columns[1].justify = "right"
-    for step, units in report.flow:
-        funnel.add_row(step, f"{units:,}")
-    console.print(funnel)
-    costs = report.costs
-    budget = "none declared" if costs.budget is None else f"{costs.budget:,.0f}"
-    console.print(
-        f"Cost ({report.currency}): fixed {costs.fixed:,.0f} + contacts {costs.contacts:,.0f} = "
-        f"{costs.total:,.0f}; redemptions at most {costs.redemptions_at_most:,.0f}; budget {budget}"
-    )
-    if report.arms:
-        console.print(_known_table(report))
-    for sentence in report.sentences:
-        console.print(sentence.text, markup=False)
-    for warning in report.warnings:
-        console.print(f"Warning: {warning.text}", markup=False, style="yellow")
-    for note in (*report.notes, *([report.advice_reason] if report.advice_reason else [])):
-        console.print(f"Note: {note}", markup=False, style="dim")
-    if len(report.calendar) > 1:
-        console.print(_calendar_table(report))
+    console.print(f"\n{page.heading}", style="bold", markup=False)
+    console.print(f"{page.eyebrow}. {page.standfirst}", markup=False, style="dim")
+    for verdict in page.verdicts:
+        console.print(verdict.text, markup=False)
+    for figure in page.key_figures:
+        about = " · ".join(text for text in (figure.interval, figure.detail) if text)
+        value = f"{figure.value} ({about})" if about else figure.value
+        console.print(f"  {_labelled(t, figure.label, value)}", markup=False)
+    for section in page.sections:
+        console.print(f"\n{section.title}", style="bold", markup=False)
+        for text in (*section.actions, *section.paragraphs, *section.asides):
+            console.print(text, markup=False)
+        for step in section.flow:
+            share = f"  {step.share_text}" if step.share_text else ""
+            text = _labelled(t, step.label, f"{step.count}{share}")
+            console.print(f"{'  ' * step.level}{text}", markup=False)
+        for table in section.tables:
+            console.print(_as_text(table))
+
+
+def _as_text(view: TableView) -> Table:
+    """A table of a page."""
+    table = Table(box=None)
+    for column in view.columns:
+        unit = f" ({column.unit})" if column.unit else ""
+        table.add_column(f"{column.label}{unit}", justify="right" if column.numeric else "left")
+    for row in view.rows:
+        cells = [escape(cell.text) for cell in row.cells]
+        table.add_row(*cells, style="bold" if row.tone == "total" else None)
+    return table
+
+
+def _labelled(t: Tongue, label: str, value: str) -> str:
+    return t.gettext("%(label)s: %(value)s") % {"label": label, "value": value}
+
+
+def launch_text(t: Tongue, launched: Launched) -> None:
+    """Say what a launch drew, which lists it wrote, and what to know before anything is sent."""
+    _, plan = t.gettext, launched.plan
+    console = _console()
+    if not launched.new:
+        console.print(_("Launched before: nothing was changed."))
+    wave = _("%(campaign)s, wave %(wave)s, plan %(digest)s")
+    values = {"campaign": plan.campaign, "wave": plan.wave, "digest": plan.digest}
+    console.print(wave % values, markup=False)
+    drawn = t.number(sum(row.units for row in plan.strata))
+    for arm in plan.arms:
+        values = {"units": t.number(plan.units_of(arm)), "all": drawn}
+        told = _("%(units)s of %(all)s") % values
+        console.print(f"  {_labelled(t, arm_name(t, arm), told)}", markup=False)
+    for path in launched.lists:
+        console.print(str(path), markup=False, soft_wrap=True)
+    for note in launched.notes:
+        Console(stderr=True).print(
+            _("Note: %(text)s") % {"text": sentence(said(t, note))}, markup=False, soft_wrap=True
+        )
 
 
 def plan_json(report: CampaignPlanReport) -> dict[str, Any]:
@@ -204,57 +281,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _known_table(report: CampaignPlanReport) -> Table:
-    """What each arm costs and can teach, formula and replay side by side."""
-    names = (
-        "arm", "units", "holdout", "break-even", "", "detectable: formula", "replay",
-        "false alarms", "coverage",
-    )  # fmt: skip
-    table = Table(*names, box=None)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for arm in report.arms:
-        table.add_row(*_known_cells(arm))
-    return table
-
-
-def _known_cells(arm: ArmForecast) -> tuple[str, ...]:
-    replayed = ("not replayed", "", "")
-    if arm.replay is not None:
-        largest = f"over {arm.replay.effects[-1]:.0%}"
-        replayed = (
-            largest if arm.replay.mde_today is None else f"{arm.replay.mde_today:.1%}",
-            f"{arm.replay.false_alarm_rate:.1%} of {arm.replay.draws:,}",
-            f"{arm.replay.coverage[0]:.1%}",
-        )
-    even, relative, mde = arm.break_even, arm.break_even_relative, arm.mde_relative
-    return (
-        arm.arm,
-        f"{arm.units:,}",
-        f"{arm.holdout:,}",
-        "not known" if even is None else f"{even:,.2f}",
-        "" if relative is None else f"{relative:.1%}",
-        "not known" if mde is None else f"{mde:.1%}",
-        *replayed,
-    )
-
-
-def _calendar_table(report: CampaignPlanReport) -> Table:
-    table = Table("campaign", "from", "to", "measured until", "priority", "segments", box=None)
-    for entry in report.calendar:
-        name = f"{entry.campaign} (launched)" if entry.launched else entry.campaign
-        table.add_row(
-            name,
-            str(entry.start),
-            str(entry.end),
-            str(entry.measure_until),
-            str(entry.priority),
-            ", ".join(entry.segments),
-            style="bold" if entry.campaign == report.campaign else None,
-        )
-    return table
 
 
 def comparison_table(found: Comparison, currency: str) -> None:

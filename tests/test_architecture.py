@@ -23,7 +23,7 @@ ALLOWED = {
     "project": {
         "errors", "declare", "stats", "store", "segment", "design", "measure", "compare", "report",
     },
-    "terminal": {"measure", "segment", "store", "compare", "design"},
+    "terminal": {"measure", "segment", "store", "compare", "design", "report", "project"},
     "demo": {"errors", "project", "report", "measure", "terminal"},
     "cli": {"errors", "project", "declare", "compare", "terminal", "report", "demo"},
     "__init__": {"errors", "measure", "project"},

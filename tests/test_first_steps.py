@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_contacts_of_an_unknown_segment_names_the_segments(shop: Path) -> None:
     told = refused(shop, "contacts", "--segment", "A risque")
     assert told.startswith("no such segment: 'A risque'; the segments are Champions, Loyal")
     assert told.endswith(", regular\n")
-    assert "customer" in done(shop, "contacts", "--segment", "À risque")
+    assert "Customer" in done(shop, "contacts", "--segment", "À risque")
 
 
 def test_contacts_are_written_as_csv_only(shop: Path) -> None:
@@ -65,14 +66,28 @@ def test_a_launch_on_old_orders_says_so(tmp_path: Path) -> None:
     shop = open_shop(tmp_path, late)
     done(shop, "load")
     told = done(shop, "launch", "spring")
-    assert "Note: orders are known up to 2026-07-" in told
-    assert "the audience is that of 2026-09-04" in told
+    assert "Note: Orders are known up to 23 July 2026" in told
+    assert "the audience is that of 4 September 2026" in told
     assert "Note:" not in done(shop, "launch", "spring")
 
 
-def test_a_launch_on_orders_up_to_the_start_has_no_note(shop: Path) -> None:
+def test_a_launch_on_orders_up_to_the_start_has_no_note(tmp_path: Path) -> None:
+    shop = open_shop(
+        tmp_path,
+        DECLARATION.replace("2026-03-01", "2026-07-24")
+        .replace("-04-30", "-08-31")
+        .replace("-06-30", "-10-31"),
+    )
     done(shop, "load")
     assert "Note:" not in done(shop, "launch", "spring")
+
+
+def test_a_launch_after_the_start_says_what_it_cannot_show(shop: Path) -> None:
+    done(shop, "load")
+    assert "It starts on 1 March 2026, but orders up to 23 July 2026 are known already" in " ".join(
+        done(shop, "plan", "spring", "--draws", "0").split()
+    )
+    assert "chance only for the days before it" in done(shop, "launch", "spring")
 
 
 def test_a_universal_holdout_drawn_late_names_the_running_campaigns(shop: Path) -> None:
@@ -80,7 +95,7 @@ def test_a_universal_holdout_drawn_late_names_the_running_campaigns(shop: Path) 
     done(shop, "launch", "spring")
     shop.write_text(DECLARATION + UNIVERSAL, encoding="utf-8")
     told = done(shop, "launch", "universal_holdout")
-    assert "Note: launched earlier and still running: spring; take the customers" in told
+    assert "Note: Launched earlier and still running: spring; take the customers" in told
 
 
 def test_customers_and_orders_are_compared_as_whole_numbers(shop: Path) -> None:
@@ -90,6 +105,32 @@ def test_customers_and_orders_are_compared_as_whole_numbers(shop: Path) -> None:
     counts = [line for line in told.splitlines() if line.split()[:1] in (["customers"], ["orders"])]
     assert len(counts) == 2
     assert not any("." in line for line in counts)
+
+
+YEARS = ("--year1", "2025-02-01", "2025-06-30", "--year2", "2026-02-01", "2026-06-30")
+
+
+def test_kpis_stand_beside_their_definitions(shop: Path) -> None:
+    done(shop, "load")
+    done(shop, "launch", "spring")
+    told = " ".join(done(shop, "kpis", *YEARS).split())
+    assert "Attrition" in told
+    assert "Often sold as" in told
+    found = json.loads(done(shop, "kpis", *YEARS, "--format", "json"))
+    years = {row["year"]: row for row in found["kpis_by_year"] if row["segment"] == "all"}
+    drawn = json.loads(done(shop, "measure", "spring", "--format", "json"))
+    units = next(row["n_treated"] for row in drawn if row["arm"] == "call")
+    assert years["year1"]["budget_ratio"] is None
+    ratio = (100 + 2 * units) / years["year2"]["revenue"]
+    assert years["year2"]["budget_ratio"] == pytest.approx(ratio, rel=1e-9)
+    assert {row["month"] for row in found["kpis_by_month"]} >= {"2025-02", "2026-06"}
+    assert found["cohorts"]
+
+
+def test_kpis_of_an_unknown_segment_names_the_segments(shop: Path) -> None:
+    done(shop, "load")
+    told = refused(shop, "kpis", *YEARS, "--segment", "Champion")
+    assert told.startswith("no such segment: 'Champion'; the segments are all, Champions, Loyal")
 
 
 def test_a_figure_that_means_nothing_is_named(tmp_path: Path) -> None:

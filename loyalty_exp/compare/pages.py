@@ -24,8 +24,9 @@ from loyalty_exp.compare.years import Comparison
 from loyalty_exp.declare.frozen import month_of
 from loyalty_exp.segment.features import TierRule, customer_features
 from loyalty_exp.segment.schemes import SCHEMES
+from loyalty_exp.store.queries.compare import Window
 
-__all__ = ["hidden_cells", "hidden_parts", "page_data"]
+__all__ = ["hidden_cells", "hidden_parts", "kpi_data", "page_data"]
 
 _KEPT = {"year", "month", "segment"}
 Field = tuple[str, str]
@@ -37,27 +38,53 @@ def page_data(
     *,
     scheme: str = "rfm",
     tiers: TierRule | None = None,
+    costs: tuple[float | None, float | None] = (None, None),
     min_cell: int = 5,
 ) -> dict[str, Any]:
-    """The object of `Comparison.to_dict`, its small groups hidden, and what only the page shows.
-
-    A hidden row has `few`: True of fewer than `min_cell` customers, False where it would give such
-    a row away. Beside the keys of the comparison: `kpis_by_year` and `kpis_by_month` (the segments
-    are those at the end of year 1, followed), `cohorts`, `definitions` and `names` (by language),
-    and `min_cell`. By month only where the windows are whole months.
+    """The object of `Comparison.to_dict`, its small groups hidden, and that of `kpi_data`.
 
     Args:
         connection: a reading connection of the store.
         comparison: the comparison of the same store.
         scheme: built-in scheme that it compares.
         tiers: where gold and silver begin, as in the comparison.
+        costs: what the programme cost in each year, in currency; None where it is not known.
         min_cell: fewest customers of whom a figure is shown.
     """
-    year1, year2 = comparison.year1, comparison.year2
+    windows = comparison.year1, comparison.year2
+    given: dict[str, Any] = {"scheme": scheme, "tiers": tiers, "costs": costs, "min_cell": min_cell}
+    return {**_comparison(comparison, min_cell), **kpi_data(connection, *windows, **given)}
+
+
+def kpi_data(
+    connection: sa.Connection,
+    year1: Window,
+    year2: Window,
+    *,
+    scheme: str = "rfm",
+    tiers: TierRule | None = None,
+    costs: tuple[float | None, float | None] = (None, None),
+    min_cell: int = 5,
+) -> dict[str, Any]:
+    """KPIs of two years as JSON types, their small groups hidden.
+
+    A hidden row has `few`: True of fewer than `min_cell` customers, False where it would give such
+    a row away. The keys: `kpis_by_year` and `kpis_by_month` (the segments are those at the end of
+    year 1, followed), `cohorts`, `definitions` and `names` (by language), and `min_cell`. By month
+    only where the windows are whole months.
+
+    Args:
+        connection: a reading connection of the store.
+        year1: the earlier window.
+        year2: the later window.
+        scheme: built-in scheme.
+        tiers: where gold and silver begin.
+        costs: what the programme cost in each year, in currency; None where it is not known.
+        min_cell: fewest customers of whom a figure is shown.
+    """
     years = ((year1.start, year1.end), (year2.start, year2.end))
-    yearly = kpis_by_year(connection, *years, scheme=scheme, tiers=tiers)
+    yearly = kpis_by_year(connection, *years, scheme=scheme, tiers=tiers, costs=costs)
     found = {
-        **_comparison(comparison, min_cell),
         "kpis_by_year": _yearly(yearly, min_cell),
         "kpis_by_month": [],
         "cohorts": [],

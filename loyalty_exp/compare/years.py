@@ -19,7 +19,7 @@ from loyalty_exp.segment.membership import named, scheme_membership
 from loyalty_exp.segment.schemes import SCHEMES
 from loyalty_exp.store.queries.compare import Window, days_with_orders
 
-__all__ = ["Comparison", "MembersAt", "SegmentYear", "Totals", "compare"]
+__all__ = ["Comparison", "MembersAt", "SegmentYear", "Totals", "comparable", "compare"]
 
 REGRESSION_TO_THE_MEAN = (
     "The followed view keeps the members of year 1. Those who were best in year 1 were so partly "
@@ -138,8 +138,7 @@ def compare(
         KeyError: no such scheme.
     """
     first, second = Window(*year1), Window(*year2)
-    days = [_date(day) for day in connection.execute(days_with_orders()).scalars()]
-    notes = check_windows(first, second, days, known_until)
+    notes = comparable(connection, first, second, known_until)
     at = (
         [None, None]
         if scheme is None
@@ -169,6 +168,18 @@ def compare(
         causes(changes, effects, shared),
         (*notes, REGRESSION_TO_THE_MEAN) if names or declared else notes,
     )
+
+
+def comparable(
+    connection: sa.Connection, year1: Window, year2: Window, known_until: dt.date | None
+) -> tuple[str, ...]:
+    """What must be said beside two windows, as `check_windows` finds it in the store.
+
+    Raises:
+        MeasureError: the windows are not equal, or reach into time without data.
+    """
+    days = [_date(day) for day in connection.execute(days_with_orders()).scalars()]
+    return check_windows(year1, year2, days, known_until)
 
 
 def _date(day: Any) -> dt.date:

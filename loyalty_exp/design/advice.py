@@ -185,18 +185,18 @@ def _advised(report: CampaignPlanReport, advised: float) -> PlanSentence:
     """The holdout that costs least, next to the declared one."""
     holdout = report.arms[0].holdout
     total = holdout + sum(arm.units for arm in report.arms)
-    declared = holdout / total
-    values = {"advised": advised, "declared": declared}
+    planned = holdout / total
+    values = {"advised": advised, "declared": planned}
     edge = report.advice is not None and report.advice.at_edge
     if edge and advised < 0.02:
         text = (
             f"A holdout of {percent(advised)}, the smallest considered, is expected to cost least: "
-            f"what can be learned hardly pays the margin withheld; declared: {percent(declared)}."
+            f"what can be learned hardly pays the margin withheld; planned: {percent(planned)}."
         )
         return PlanSentence("advised_smallest", text, values)
     text = (
         f"A holdout of {percent(advised)} is expected to cost least, margin withheld now and wrong "
-        f"decisions later taken together; declared: {percent(declared)}."
+        f"decisions later taken together; planned: {percent(planned)}."
     )
     return PlanSentence("advised", text, values)
 
@@ -262,6 +262,14 @@ def _window(report: CampaignPlanReport) -> Iterator[PlanSentence]:
             "between two orders of these customers: most would not have ordered anyway."
         )
         yield PlanSentence("short_window", text, {"days": days, "gap_days": report.gap_days})
+    if report.start <= report.data_through and not report.launched:
+        text = (
+            f"It starts on {report.start}, but orders up to {report.data_through} are known "
+            "already: for the days before the draw, chance alone will show. Declare a later start."
+        )
+        yield PlanSentence(
+            "started", text, {"start": report.start, "known_until": report.data_through}
+        )
     if not report.months:
         text = "No calendar month is measured whole: there will be no result; measure longer."
         yield PlanSentence("no_month", text)

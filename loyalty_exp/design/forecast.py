@@ -210,6 +210,8 @@ class CampaignPlanReport:
     unit: str
     as_of: dt.date
     """Day at whose end the audience was taken: that of the launch, or the last day of data."""
+    data_through: dt.date
+    """Last day of data."""
     start: dt.date
     measure_until: dt.date
     months: int

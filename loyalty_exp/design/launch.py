@@ -125,6 +125,11 @@ def to_know(plan: FrozenPlan, before: Sequence[FrozenPlan], through: dt.date) ->
             f"orders are known up to {through}, the audience is that of {plan.as_of}: "
             "whoever orders in between is not seen"
         )
+    if plan.start <= through:
+        notes.append(
+            f"it starts on {plan.start}, but orders up to {through} are known already: a draw made "
+            "now shows chance only for the days before it"
+        )
     running = {
         other.campaign
         for other in before

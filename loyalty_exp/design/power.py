@@ -113,6 +113,7 @@ def plan_campaign(
         metric=campaign.metric,
         unit=campaign.unit,
         as_of=today.as_of,
+        data_through=data_through,
         start=today.start,
         measure_until=campaign.measure_until,
         months=today.looks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.measure.economics import SHARED
 from loyalty_exp.store.queries.costs import payments
 
-__all__ = ["LEFT_OUT", "Paid", "costs_paid"]
+__all__ = ["LEFT_OUT", "Paid", "costs_paid", "counted_by_customer"]
 
 CONTACTS = frozenset({"contact", "contacts"})
 REDEMPTIONS = frozenset({"redemption", "redemptions", "redeemed", "voucher", "vouchers"})
@@ -40,16 +41,28 @@ def costs_paid(connection: sa.Connection, plan: FrozenPlan, *, logged: bool) -> 
         plan: the frozen plan, whose declared prices decide.
         logged: whether contacts and redemptions were loaded.
     """
-    declared: dict[str, Any] = dict(plan.declaration.get("costs") or {})
-    rewards = declared.get("vouchers_in_orders") or (logged and declared.get("per_redemption"))
     by_arm: dict[str, float] = {}
     left_out = False
     for arm, kind, amount in connection.execute(payments(plan.campaign)):
-        word = str(kind).strip().lower()
-        by_unit = word in CONTACTS and declared.get("per_contact")
-        if by_unit or (word in REDEMPTIONS and rewards):
+        if counted_by_customer(plan, str(kind), logged=logged):
             left_out = True
             continue
         key = str(arm) if arm in plan.treated_arms else SHARED
         by_arm[key] = by_arm.get(key, 0.0) + float(amount)
     return Paid(by_arm or None, left_out)
+
+
+def counted_by_customer(plan: FrozenPlan, kind: str, *, logged: bool) -> bool:
+    """Whether a payment of this kind is in the campaign's costs by customer already.
+
+    Args:
+        plan: the frozen plan, whose declared prices decide.
+        kind: of the payment, as loaded.
+        logged: whether contacts and redemptions were loaded.
+    """
+    declared: Mapping[str, Any] = plan.declaration.get("costs") or {}
+    word = kind.strip().lower()
+    if word in CONTACTS:
+        return bool(declared.get("per_contact"))
+    rewards = declared.get("vouchers_in_orders") or (logged and declared.get("per_redemption"))
+    return word in REDEMPTIONS and bool(rewards)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -34,6 +35,8 @@ __all__ = [
     "sentence",
     "titled_arms",
 ]
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def is_money(metric: str) -> bool:
@@ -167,12 +170,18 @@ def said(t: Tongue, remark: str) -> str:
     for message in PATTERNS:
         found = _pattern(message).fullmatch(remark)
         if found is not None:
-            figures = {
-                name: metric_name(t, text) if name == "metric" else t.gettext(text)
-                for name, text in found.groupdict().items()
-            }
+            figures = {name: _said(t, name, text) for name, text in found.groupdict().items()}
             return t.gettext(message) % figures
     return t.gettext(remark)
+
+
+def _said(t: Tongue, name: str, text: str) -> str:
+    """A figure of a remark, as the page's language writes it."""
+    if name == "metric":
+        return metric_name(t, text)
+    if _DAY.fullmatch(text):
+        return t.date(dt.date.fromisoformat(text))
+    return t.gettext(text)
 
 
 @cache

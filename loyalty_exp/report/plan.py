@@ -325,7 +325,7 @@ def _holdout_section(t: Tongue, plan: Plan) -> Section | None:
     total = held + sum(arm["units"] for arm in plan["arms"])
     if total and rows[0][0] <= held / total <= rows[-1][0]:
         declared = t.percent(held / total, 0)
-        marks.append(Mark(held / total, _("declared: %(share)s") % {"share": declared}))
+        marks.append(Mark(held / total, _("planned: %(share)s") % {"share": declared}))
     finding = _("Leaving out %(share)s is expected to cost least") % {"share": share}
     alt = _("%(finding)s. Expected cost by share left out; the figures are in the table below.")
     columns = (

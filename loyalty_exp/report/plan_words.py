@@ -21,7 +21,7 @@ _ABOUT_AN_ARM = {
 RULES = _ABOUT_AN_ARM | {
     "advised", "advised_smallest", "launched", "nobody", "small_arm", "over_budget",
     "redemptions_over_budget", "mde_above_break_even", "short_window", "no_month", "no_history",
-    "shortened", "conflict", "universal_due",
+    "shortened", "conflict", "universal_due", "started",
 }  # fmt: skip
 """Every rule that a plan may speak by."""
 _SHARES = {
@@ -63,7 +63,7 @@ def _figure(t: Tongue, key: str, value: Any) -> str:
         return t.money(value, step=1.0)
     if key in ("low", "high"):
         return t.money(value, step=100.0 if abs(value) >= 1000 else 1.0, signed=True)
-    if key in ("by", "start"):
+    if key in ("by", "start", "known_until"):
         return t.month(f"{as_day(value):%Y-%m}") if key == "by" else t.date(as_day(value))
     if key == "arm":
         return arm_name(t, str(value))
@@ -151,11 +151,11 @@ def _of_the_test(t: Tongue, plan: Mapping[str, Any]) -> dict[str, str]:
         "null": null,
         "advised": _(
             "Leaving out %(advised)s is expected to cost least, margin given up now and wrong "
-            "decisions later taken together; declared: %(declared)s."
+            "decisions later taken together; planned: %(declared)s."
         ),
         "advised_smallest": _(
             "Leaving out %(advised)s, the smallest share considered, is expected to cost least: "
-            "what can be learned hardly pays the margin given up; declared: %(declared)s."
+            "what can be learned hardly pays the margin given up; planned: %(declared)s."
         ),
         "mde_above_break_even": _(
             "“%(arm)s”: what can be seen lies above what pays (%(break_even)s); expect no verdict."
@@ -186,6 +186,10 @@ def _before_the_launch(t: Tongue) -> dict[str, str]:
         "short_window": _(
             "The window of %(days)s days is shorter than the usual %(gap_days)s days between two "
             "orders of these customers: most would not have ordered anyway."
+        ),
+        "started": _(
+            "It starts on %(start)s, but orders up to %(known_until)s are known already: for the "
+            "days before the draw, chance alone will show. Declare a later start."
         ),
         "no_month": _(
             "No calendar month is measured whole: there will be no result; measure longer."

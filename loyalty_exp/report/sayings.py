@@ -21,6 +21,18 @@ REGRESSION = N_(
 """The remark of `compare` on regression to the mean, which has a fold of its own."""
 
 PATTERNS = (
+    N_(
+        "orders are known up to %(day)s, the audience is that of %(later)s: whoever orders in "
+        "between is not seen"
+    ),
+    N_(
+        "it starts on %(start)s, but orders up to %(day)s are known already: a draw made now shows "
+        "chance only for the days before it"
+    ),
+    N_(
+        "launched earlier and still running: %(campaigns)s; take the customers of this "
+        "do-not-contact list off their lists as well"
+    ),
     N_("The audience is that of %(day)s, the last day of data; the launch takes it at %(later)s."),
     N_(
         "Break-even is a share of margin; the effect detected is one on %(metric)s. They compare "

@@ -67,6 +67,7 @@ def report(**changed: Any) -> CampaignPlanReport:
         "metric": "revenue",
         "unit": "customer_id",
         "as_of": dt.date(2026, 2, 28),
+        "data_through": dt.date(2026, 2, 28),
         "start": dt.date(2026, 3, 1),
         "measure_until": dt.date(2026, 12, 31),
         "months": 10,
@@ -201,7 +202,7 @@ def test_the_advised_holdout(advised: float, at_edge: bool, rule: str) -> None:
     advice = HoldoutAdvice(curve, curve, curve, advised, at_edge)
     found = of_rule(sentences(report(advice=advice, advice_reason="")), rule)
     assert found.text.startswith(f"A holdout of {percent(advised)}")
-    assert found.text.endswith("declared: 20 %.")
+    assert found.text.endswith("planned: 20 %.")
 
 
 def rules(found: CampaignPlanReport) -> list[str]:

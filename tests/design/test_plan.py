@@ -233,7 +233,8 @@ def test_the_command_prints_a_table_and_json(company: Company, tmp_path: Path) -
     arguments = ["--file", str(project.path), "plan", "winback", "--draws", "30"]
     table = CliRunner().invoke(main, arguments)
     assert table.exit_code == 0, table.output
-    assert "break-even" in table.output
+    assert "Pays from" in table.output
+    assert "From the segment to the lists" in table.output
     assert "cannot be told from luck" in table.output
     found = CliRunner().invoke(main, [*arguments, "--format", "json"])
     data = json.loads(found.output)

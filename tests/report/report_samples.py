@@ -602,7 +602,8 @@ def campaign_plan() -> dict[str, object]:
     ]  # fmt: skip
     return {
         "campaign": "winback", "name": "Réveil des clients or", "currency": "EUR",
-        "metric": "revenue", "unit": "customer_id", "as_of": "2026-02-28", "start": "2026-03-01",
+        "metric": "revenue", "unit": "customer_id", "as_of": "2026-02-28",
+        "data_through": "2026-02-28", "start": "2026-03-01",
         "measure_until": "2026-12-31", "months": 10, "launched": False, "alpha": 0.05,
         "flow": [("segment", 4600), ("excluded: no consent", 600), ("eligible", 4000),
                  ("arm: holdout", 800), ("arm: call_and_voucher", 3200)],

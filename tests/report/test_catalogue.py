@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import extract_from_dir, extract_from_file
 from babel.messages.pofile import read_po
 
 import loyalty_exp.report
@@ -28,13 +28,15 @@ PLACEHOLDER = re.compile(r"%\(\w+\)s")
 def used() -> set[str | tuple[str, ...]]:
     """Every message of the code and the templates, as Babel extracts them."""
     options = {"templates/**.html": {"trimmed": "true", "newstyle_gettext": "true"}}
+    keywords = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None}
     found = extract_from_dir(
         FOLDER,
         [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")],
         options_map=options,
-        keywords={"_": None, "gettext": None, "ngettext": (1, 2), "N_": None},
+        keywords=keywords,
     )
-    return {message[2] for message in found}
+    terminal = extract_from_file("python", FOLDER.parent / "terminal.py", keywords=keywords)
+    return {message[2] for message in found} | {message[1] for message in terminal}
 
 
 @pytest.fixture(scope="module")

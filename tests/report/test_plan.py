@@ -29,6 +29,7 @@ FIGURES = {
     "budget": 6000.0, "share": 0.4, "days": 30, "gap_days": 45.0, "planned": 10, "months": 6,
     "other": "spring", "shared": 310, "overlap_days": 12, "rest_days": 0, "goes_first": "spring",
     "other_launched": False, "start": "2026-03-01",
+    "known_until": "2026-03-15",
 }  # fmt: skip
 
 
