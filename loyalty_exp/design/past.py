@@ -163,7 +163,7 @@ class Past:
         before = min(months, (covariate + 1) // 2)
         if before:
             since = start - before
-            sums.append(Sum("before", metric, since, start))
+            sums += [Sum(f"before_{k}", metric, since + k, since + k + 1) for k in range(before)]
             earlier = max(history.first, since - COVARIATE_MONTHS)
             sums.append(Sum("before_x", metric, min(earlier, since), since))
         found = self._rows(start, sums, seed, largest)
@@ -180,8 +180,8 @@ class Past:
             covariate=values[:, 1],
             margin=values[:, 2],
             margin_covariate=values[:, 3],
-            before=values[:, 4] if before else None,
-            before_covariate=values[:, 5] if before else None,
+            before=values[:, 4:-1] if before else None,
+            before_covariate=values[:, -1] if before else None,
         )
 
     def lengths(self, history: History, *, seed: str, largest: int) -> tuple[Floats, Floats] | None:

@@ -38,7 +38,8 @@ EFFECTS: tuple[float, ...] = (
 
 POWER = 0.8
 CELLS_AT_ONCE = 2_000_000
-NAMES = ("y", "x", "margin", "margin_x", "before", "before_x")
+NAMES = ("y", "x", "margin", "margin_x")
+BEFORE_X = "before_x"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +64,8 @@ class PastAudience:
     margin: Floats
     margin_covariate: Floats
     before: Floats | None
-    """Outcome of the months before `as_of`, from which a launch would have chosen the interval."""
+    """Outcome of each month before `as_of`, shape (units, months before): from these and their sum
+    a launch would have chosen the interval."""
     before_covariate: Floats | None
 
     @property
@@ -207,13 +209,13 @@ def _judge(treated: Moments, control: Moments, effects: Floats, alpha: float) ->
     names = [f"y{k}" for k in range(effects.size)]
     grown = _planted(treated, names, 1 + effects)
     same = _planted(control, names, np.ones(effects.size))
-    others = [name for name in NAMES[2:] if name in treated.names]
-    outcomes = [*names, "margin", *(["before"] if "before" in others else [])]
-    covariates = ["x"] * effects.size + ["margin_x", "before_x"]
-    found = joint_effects([Comparison(grown, same)], outcomes, covariates[: len(outcomes)])
+    readings = list(treated.names[len(NAMES) : -1])
+    outcomes = [*names, "margin", *readings]
+    covariates = ["x"] * effects.size + ["margin_x"] + [BEFORE_X] * len(readings)
+    found = joint_effects([Comparison(grown, same)], outcomes, covariates)
     method = IntervalMethod.W2
-    if "before" in others:
-        method = choose_method(float(found.skewness[found.position("before")]))
+    if readings:
+        method = choose_method(found.skewness[-len(readings) :])
     lower, upper = (limit[: effects.size] for limit in interval(found, method, 1 - alpha))
     mean = (treated + control).mean_of("y")
     true = effects * mean
@@ -230,7 +232,7 @@ def _judge(treated: Moments, control: Moments, effects: Floats, alpha: float) ->
 
 def _planted(moments: Moments, names: Sequence[str], growth: Floats) -> Moments:
     """Moments with a copy of the outcome for each growth factor, the rest as it is."""
-    rest = [name for name in NAMES[1:] if name in moments.names]
+    rest = moments.names[1:]
     weights = np.zeros((len(names) + len(rest), len(moments.names)))
     weights[: len(names), moments.position("y")] = growth
     for row, name in enumerate(rest, start=len(names)):
@@ -238,8 +240,7 @@ def _planted(moments: Moments, names: Sequence[str], growth: Floats) -> Moments:
     sums = moments.third["y", "x"]
     powers = np.stack([growth**3, growth**2, growth, np.ones_like(growth)], axis=1)
     third = {(name, "x"): sums * row for name, row in zip(names, powers, strict=True)}
-    if ("before", "before_x") in moments.third:
-        third["before", "before_x"] = moments.third["before", "before_x"]
+    third |= {pair: row for pair, row in moments.third.items() if pair != ("y", "x")}
     return moments.transform([*names, *rest], weights, third)
 
 
@@ -248,14 +249,15 @@ def _moments_of_draws(
 ) -> Iterator[list[Moments]]:
     """The moments of every arm, holdout first, in each draw; draws with an empty arm are none."""
     columns = [past.outcome, past.covariate, past.margin, past.margin_covariate]
+    names = list(NAMES)
     if past.before is not None and past.before_covariate is not None:
-        columns += [past.before, past.before_covariate]
+        columns += [*past.before.T, past.before.sum(axis=1), past.before_covariate]
+        names += [*(f"before_{k}" for k in range(past.before.shape[1])), "before", BEFORE_X]
     values = np.stack(columns, axis=1)
-    names = NAMES[: values.shape[1]]
     shift = values.mean(axis=0)
     centred = values - shift
     pairs = list(itertools.combinations_with_replacement(range(len(names)), 2))
-    triples = [(0, 1), *([(4, 5)] if len(names) > 4 else [])]
+    triples = [(0, 1), *((k, len(names) - 1) for k in range(len(NAMES), len(names) - 1))]
     parts = [centred, np.stack([centred[:, i] * centred[:, j] for i, j in pairs], axis=1)]
     for i, j in triples:
         y, x = centred[:, i], centred[:, j]

@@ -35,7 +35,7 @@ def past(units: int, seed: int = 1, strata: int = 4, **changed: Any) -> PastAudi
         "covariate": spent[1],
         "margin": 0.4 * spent[0],
         "margin_covariate": 0.4 * spent[1],
-        "before": spent[2],
+        "before": spent[2][:, None],
         "before_covariate": spent[3],
     }
     return PastAudience(**(given_ | changed))
@@ -138,7 +138,7 @@ def test_a_handful_of_units_is_told_not_to_suffice() -> None:
     few = past(6, strata=1)
     [arm] = replay([few], ("holdout", "a"), SHARES, draws=50, alpha=0.05, seed="s")
     assert arm.mde is None
-    whale = past(60, outcome=np.r_[np.zeros(59), 1e6], before=np.r_[np.zeros(59), 1e6])
+    whale = past(60, outcome=np.r_[np.zeros(59), 1e6], before=np.r_[np.zeros(59), 1e6][:, None])
     shares = (Fraction(1, 10), Fraction(9, 10))
     [arm] = replay([whale], ("holdout", "a"), shares, draws=50, alpha=0.05, seed="s")
     assert arm.without_interval == 1
