@@ -404,7 +404,9 @@ def compare(
     Example: loyalty-exp compare --year2 2025-12-01 2026-11-30
     """
     from loyalty_exp.compare.windows import Window
-    from loyalty_exp.terminal import comparison_table
+    from loyalty_exp.report.views import Foot
+    from loyalty_exp.report.years import years_page
+    from loyalty_exp.terminal import page_text
 
     with _opened(ctx) as project:
         windows = [Window(*days) if days else None for days in (year1, year2)]
@@ -412,7 +414,10 @@ def compare(
     if form == "json":
         _print_json(found.to_dict())
     else:
-        comparison_table(found, project.declaration.project.currency)
+        tongue = _tongue(project)
+        name = project.declaration.project.name
+        page = years_page(tongue, found.to_dict(), name, Foot((), "", ""))
+        page_text(tongue, page, figures=True)
 
 
 @main.command()

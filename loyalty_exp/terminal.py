@@ -27,12 +27,11 @@ from loyalty_exp.report.words import arm_name, segment_name
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from loyalty_exp.compare.years import Comparison
     from loyalty_exp.design.forecast import CampaignPlanReport
     from loyalty_exp.measure.results import CampaignResult, EffectRow
     from loyalty_exp.project import Launched
     from loyalty_exp.report.tongue import Tongue
-    from loyalty_exp.report.views import Page
+    from loyalty_exp.report.views import Page, Section
     from loyalty_exp.report.views import Table as TableView
     from loyalty_exp.segment.membership import SegmentRow
     from loyalty_exp.segment.priorities import Priority
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from loyalty_exp.store.load import LoadReport
 
 __all__ = [
-    "comparison_table",
     "contact_file",
     "contact_table",
     "effect_table",
@@ -122,26 +120,28 @@ def contact_table(t: Tongue, found: Sequence[Priority]) -> None:
 
 
 def kpi_table(t: Tongue, found: Mapping[str, Any], segment: str) -> None:
-    """Print the KPIs of a segment in both years, each with its definition."""
+    """Print the KPIs of a segment in both years, then their definitions."""
     _ = t.gettext
     rows = {row["year"]: row for row in found["kpis_by_year"] if row["segment"] == segment}
     periods = [found["periods"][year] for year in ("year1", "year2")]
     words = [f"{t.date(period['start'])} – {t.date(period['end'])}" for period in periods]
     console = _console()
     console.print(segment_label(t, found, segment), style="bold", markup=False)
-    table = Table(_("Indicator"), *words, _("Change"), _("Definition"), box=None)
-    for column in table.columns[1:4]:
+    table = Table(_("Indicator"), *words, _("Change"), box=None)
+    for column in table.columns[1:]:
         column.justify = "right"
-    for name, definition in found["definitions"].items():
+    for name in found["definitions"]:
         values = [rows[year][name] for year in ("year1", "year2")]
         hidden = [few(t, found, rows[year]) if "few" in rows[year] else "" for year in rows]
         cells = [hide or figure_text(t, name, v) for hide, v in zip(hidden, values, strict=True)]
         change = None if None in values else values[1] - values[0]
-        figures = (*cells, change_text(t, name, change))
-        table.add_row(indicator_name(t, name), *figures, definition[t.language])
+        table.add_row(indicator_name(t, name), *cells, change_text(t, name, change))
     console.print(table)
+    for name, definition in found["definitions"].items():
+        told = _labelled(t, indicator_name(t, name), definition[t.language])
+        console.print(told, markup=False, style="dim")
     for note in found["notes"]:
-        console.print(said(t, note), markup=False, style="dim")
+        console.print(said(t, note), markup=False)
 
 
 def contact_file(found: Sequence[Priority], path: Path, language: str) -> None:
@@ -203,11 +203,18 @@ def effect_table(result: CampaignResult) -> None:
         console.print(f"Note: {said}", markup=False)
 
 
-def page_text(t: Tongue, page: Page) -> None:
-    """Print a page without its charts: what it says, its tables, its steps."""
+def page_text(t: Tongue, page: Page, *, figures: bool = False) -> None:
+    """Print a page without its charts: what it says, its tables, its steps.
+
+    Args:
+        t: the page's language.
+        page: the page.
+        figures: whether the tables behind the charts are printed too.
+    """
     console = _console()
     console.print(f"\n{page.heading}", style="bold", markup=False)
-    console.print(f"{page.eyebrow}. {page.standfirst}", markup=False, style="dim")
+    about = ". ".join(text for text in (page.eyebrow, page.standfirst) if text)
+    console.print(about, markup=False, style="dim")
     for verdict in page.verdicts:
         console.print(verdict.text, markup=False)
     for figure in page.key_figures:
@@ -215,15 +222,26 @@ def page_text(t: Tongue, page: Page) -> None:
         value = f"{figure.value} ({about})" if about else figure.value
         console.print(f"  {_labelled(t, figure.label, value)}", markup=False)
     for section in page.sections:
-        console.print(f"\n{section.title}", style="bold", markup=False)
-        for text in (*section.actions, *section.paragraphs, *section.asides):
-            console.print(text, markup=False)
-        for step in section.flow:
-            share = f"  {step.share_text}" if step.share_text else ""
-            text = _labelled(t, step.label, f"{step.count}{share}")
-            console.print(f"{'  ' * step.level}{text}", markup=False)
-        for table in section.tables:
-            console.print(_as_text(table))
+        _section_text(t, console, section, figures=figures)
+
+
+def _section_text(t: Tongue, console: Console, section: Section, *, figures: bool) -> None:
+    console.print(f"\n{section.title}", style="bold", markup=False)
+    for text in (*section.actions, *section.paragraphs, *section.asides):
+        console.print(text, markup=False)
+    for step in section.flow:
+        share = f"  {step.share_text}" if step.share_text else ""
+        text = _labelled(t, step.label, f"{step.count}{share}")
+        console.print(f"{'  ' * step.level}{text}", markup=False)
+    for chart in section.figures if figures else ():
+        if chart.table is not None:
+            console.print(f"{chart.title}. {chart.subtitle}", markup=False, style="italic")
+            console.print(_as_text(chart.table))
+    for table in section.tables:
+        console.print(_as_text(table))
+    for fold in section.folds:
+        for text in fold.paragraphs:
+            console.print(text, markup=False, style="dim")
 
 
 def _as_text(view: TableView) -> Table:
@@ -281,37 +299,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def comparison_table(found: Comparison, currency: str) -> None:
-    """Print year 2 against year 1: totals, the bridge of revenue, what was caused."""
-    console = _console()
-    words = [f"{w.start} to {w.end}" for w in (found.year1, found.year2)]
-    console.print(f"{words[1]} against {words[0]}, {currency}", style="bold")
-    totals = Table("", *words, "change", box=None)
-    for name in ("revenue", "margin", "customers", "orders"):
-        one, two = getattr(found.totals, name)
-        places = 0 if name in {"customers", "orders"} else 2
-        figures = (f"{one:,.{places}f}", f"{two:,.{places}f}", f"{two - one:+,.{places}f}")
-        totals.add_row(name, *figures)
-    console.print(totals)
-    steps = ("lost", "new", "reactivated", "frequency", "basket")
-    amounts = {(row.segment, row.component): row.amount for row in found.bridge}
-    bridge = Table("bridge by segment of year 1", *steps, "caused by campaigns", box=None)
-    for table in (totals, bridge):
-        for column in table.columns[1:]:
-            column.justify = "right"
-    for row in found.causes:
-        parts = [f"{amounts.get((row.segment, step), 0.0):+,.0f}" for step in steps]
-        caused = "not known"
-        if row.caused is not None:
-            caused = (
-                f"{row.caused:+,.0f} ({row.caused_ci_lower:+,.0f} to {row.caused_ci_upper:+,.0f})"
-            )
-        bridge.add_row(row.segment, *parts, caused)
-    console.print(bridge)
-    for note in found.notes:
-        console.print(f"Note: {note}", markup=False)
 
 
 def journal_table(entries: Sequence[Entry]) -> None:

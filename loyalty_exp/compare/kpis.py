@@ -61,8 +61,8 @@ DEFINITIONS: Mapping[str, Definition] = {
     "attrition_rate": Definition(
         "1 - retention rate. Without a subscription nobody says goodbye: a customer counts as "
         "lost after a year of silence, and may come back.",
-        "1 - taux de rétention. Sans abonnement, nul ne dit au revoir : un client compte comme "
-        "perdu après un an de silence, et peut revenir.",
+        "1 - taux de rétention. Sans abonnement, personne ne résilie : un client compte "
+        "comme perdu après un an de silence, et peut revenir.",
     ),
     "returning_share": Definition(
         "Customers of this year who are not new / customers of this year. Often sold as retention; "

@@ -13,7 +13,7 @@ from loyalty_exp.declare.frozen import month_label, month_of
 from loyalty_exp.errors import MeasureError
 from loyalty_exp.store.queries.compare import Window
 
-__all__ = ["QUIET_DAYS", "Window", "check_windows", "last_year"]
+__all__ = ["QUIET_DAYS", "Window", "check_windows", "equal_windows", "last_year"]
 
 QUIET_DAYS = 3
 """Days without orders that any business may have at the edge of a window."""
@@ -30,6 +30,31 @@ def last_year(data_through: dt.date, first_month: int) -> Window:
     if after > data_through + dt.timedelta(days=1):
         after = after.replace(year=after.year - 1)
     return Window(after.replace(year=after.year - 1), after - dt.timedelta(days=1))
+
+
+def equal_windows(days: Sequence[dt.date], known_until: dt.date | None = None) -> str:
+    """The latest equal windows of up to twelve whole months that the data hold, as options.
+
+    Args:
+        days: all days on which the store holds orders, ascending.
+        known_until: last day of the data, where the export says so.
+
+    Returns:
+        "--year1 2024-12-01 2025-10-31 --year2 2025-12-01 2026-10-31"; empty without a month that
+        the data hold whole in two years.
+    """
+    if not days:
+        return ""
+    after = max(days[-1], known_until or days[-1]) + dt.timedelta(days=1)
+    first = _index(days[0]) + (days[0].day > 1 + QUIET_DAYS)
+    last = _index(after) - 1
+    months = min(12, last - 12 - first + 1)
+    if months < 1:
+        return ""
+    starts = [_first_of(last - months + 1 - back) for back in (12, 0)]
+    ends = [_first_of(last + 1 - back) - dt.timedelta(days=1) for back in (12, 0)]
+    pairs = zip(starts, ends, strict=True)
+    return " ".join(f"--year{n} {start} {end}" for n, (start, end) in enumerate(pairs, start=1))
 
 
 def check_windows(
@@ -128,6 +153,10 @@ def _edges(
     if late > 0:
         remarks.append(f"The last {late} day(s) of year 2 hold no order: not loaded, or quiet.")
     return remarks
+
+
+def _first_of(month: int) -> dt.date:
+    return dt.date((month - 1) // 12, (month - 1) % 12 + 1, 1)
 
 
 def _index(day: dt.date) -> int:

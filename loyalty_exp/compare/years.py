@@ -13,7 +13,8 @@ from loyalty_exp.compare.bridge import BridgeRow, bridge
 from loyalty_exp.compare.causes import CauseRow, MeasuredEffect, causes
 from loyalty_exp.compare.moves import MoveRow, NetMove, moves, net_moves
 from loyalty_exp.compare.portfolio import ALL, NOBODY, Cell, Figures, figures, read_cells
-from loyalty_exp.compare.windows import check_windows
+from loyalty_exp.compare.windows import check_windows, equal_windows
+from loyalty_exp.errors import MeasureError
 from loyalty_exp.segment.features import TierRule
 from loyalty_exp.segment.membership import named, scheme_membership
 from loyalty_exp.segment.schemes import SCHEMES
@@ -176,10 +177,17 @@ def comparable(
     """What must be said beside two windows, as `check_windows` finds it in the store.
 
     Raises:
-        MeasureError: the windows are not equal, or reach into time without data.
+        MeasureError: the windows are not equal, or reach into time without data; it names windows
+            that would do.
     """
     days = [_date(day) for day in connection.execute(days_with_orders()).scalars()]
-    return check_windows(year1, year2, days, known_until)
+    try:
+        return check_windows(year1, year2, days, known_until)
+    except MeasureError as error:
+        options = equal_windows(days, known_until)
+        if not options:
+            raise
+        raise MeasureError(f"{error}; the data hold {options}") from error
 
 
 def _date(day: Any) -> dt.date:

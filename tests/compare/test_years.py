@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from loyalty_exp.compare.bridge import COMPONENTS
 from loyalty_exp.compare.causes import MeasuredEffect
-from loyalty_exp.compare.windows import check_windows
+from loyalty_exp.compare.windows import check_windows, equal_windows
 from loyalty_exp.compare.years import Comparison, compare
 from loyalty_exp.errors import MeasureError
 from loyalty_exp.segment.features import TierRule, customer_features
@@ -395,3 +395,38 @@ def test_real_orders_of_two_years(empty: sa.Connection) -> None:
             (dt.date(2010, 1, 1), dt.date(2010, 12, 31)),
             (dt.date(2011, 1, 1), dt.date(2011, 12, 31)),
         )
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "options"),
+    [
+        (
+            (2024, 11, 16),
+            (2026, 11, 19),
+            "--year1 2024-12-01 2025-10-31 --year2 2025-12-01 2026-10-31",
+        ),
+        (
+            (2022, 1, 2),
+            (2024, 2, 29),
+            "--year1 2022-03-01 2023-02-28 --year2 2023-03-01 2024-02-29",
+        ),
+        (
+            (2024, 1, 1),
+            (2025, 1, 31),
+            "--year1 2024-01-01 2024-01-31 --year2 2025-01-01 2025-01-31",
+        ),
+        ((2024, 1, 1), (2025, 1, 30), ""),
+    ],
+)
+def test_windows_that_would_do_are_named(
+    first: tuple[int, int, int], last: tuple[int, int, int], options: str
+) -> None:
+    days = [dt.date(*first), dt.date(*last)]
+    assert equal_windows(days) == options
+    assert equal_windows([]) == ""
+
+
+def test_a_refusal_names_the_windows_that_the_data_hold(small: sa.Connection) -> None:
+    wanted = (dt.date(2018, 1, 1), dt.date(2018, 12, 31))
+    with pytest.raises(MeasureError, match="; the data hold --year1 2019-01-01 2019-12-31 --year2"):
+        compare(small, wanted, (dt.date(2021, 1, 1), dt.date(2021, 12, 31)), scheme=None)
