@@ -25,10 +25,10 @@ from loyalty_exp.declare.models import Campaign, Declaration
 from loyalty_exp.declare.toml import read
 from loyalty_exp.design.draw import (
     Verification,
-    changes,
     launched_plans,
     verify_wave,
 )
+from loyalty_exp.design.edits import changes
 from loyalty_exp.design.launch import Launch, to_know
 from loyalty_exp.design.lists import (
     CSV_STYLES,
@@ -301,7 +301,6 @@ class Project:
                 raise MeasureError(
                     f"{campaign_id} was not launched; run `loyalty-exp launch {campaign_id}`"
                 )
-            declared = self.declaration.campaigns.get(campaign_id)
             if campaign_id == UNIVERSAL:
                 plans = plans[-1:]  # each rotation is a measurement of its own
             self._progress(f"measuring {campaign_id}")
@@ -309,11 +308,16 @@ class Project:
                 connection,
                 plans,
                 provenance=self._provenance(connection, f"loyalty-exp measure {campaign_id}"),
-                deviations=changes(plans[0], declared) if declared else (),
+                deviations=self._deviations(plans[0]),
                 caveat=self.caveat,
             )
             found = restated(connection, result)
         return shown(found, self.declaration.project.locale)
+
+    def _deviations(self, plan: FrozenPlan) -> tuple[str, ...]:
+        """What was edited since a launch."""
+        declared = self.declaration.campaigns.get(plan.campaign)
+        return changes(plan, declared, self.declaration.segments) if declared else ()
 
     def launched(self) -> list[str]:
         """Ids of the launched campaigns, in alphabetical order."""

@@ -165,6 +165,11 @@ class Segments(BaseModel):
         """The segments declared with `where`, by id, in their order."""
         return self.__pydantic_extra__
 
+    def text(self, name: str) -> str:
+        """The rule of a segment, as a plan freezes it."""
+        rule = self.rules.get(name)
+        return f"{self.scheme}: {name}" if rule is None else rule.where
+
 
 class UniversalHoldout(Table):
     """Customers left out of every campaign, to measure the whole programme."""

@@ -37,12 +37,10 @@ __all__ = [
     "NobodyEligibleError",
     "Verification",
     "arm_shares",
-    "changes",
     "draw_wave",
     "freeze_wave",
     "launched_plans",
     "planned_looks",
-    "refuse_edited",
     "salt_of",
     "verify_wave",
 ]
@@ -86,31 +84,6 @@ def salt_of(project: Project, campaign_id: str, wave: int) -> str:
     """The salt of a wave: 32 hexadecimal digits of project, campaign, wave and seed."""
     text = f"{project.name}|{campaign_id}|{wave}|{project.seed}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def changes(plan: FrozenPlan, campaign: Campaign) -> tuple[str, ...]:
-    """What the declaration says now that the frozen plan does not: one phrase a field."""
-    now = campaign.model_dump(mode="json")
-    frozen = plan.declaration
-    return tuple(
-        f"{field}: frozen {frozen.get(field)!r}, now {now.get(field)!r}"
-        for field in sorted({*now, *frozen})
-        if now.get(field) != frozen.get(field)
-    )
-
-
-def refuse_edited(plan: FrozenPlan, campaign: Campaign) -> None:
-    """Refuse to go on with a campaign whose declaration was edited after its launch.
-
-    Raises:
-        LaunchError: with every field that differs, frozen and now.
-    """
-    if changed := changes(plan, campaign):
-        raise LaunchError(
-            f"{plan.campaign} was launched on the plan {plan.digest[:12]} and its declaration was "
-            "edited since: " + "; ".join(changed) + ". The frozen plan stands; put the declaration "
-            "back, or declare a new campaign"
-        )
 
 
 def draw_wave(

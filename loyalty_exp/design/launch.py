@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.declare.models import Campaign, Declaration
 from loyalty_exp.design.audience import FeatureQuery
-from loyalty_exp.design.draw import NobodyEligibleError, draw_wave, refuse_edited
+from loyalty_exp.design.edits import refuse_edited
+from loyalty_exp.design.draw import NobodyEligibleError, draw_wave, 
 from loyalty_exp.design.elsewhere import freeze_split
 from loyalty_exp.design.universal import not_drawn, rotation
 from loyalty_exp.errors import LaunchError
@@ -56,7 +57,7 @@ class Launch:
         if self.campaign_id == UNIVERSAL and universal is not None:
             found = rotation(universal, kept)
         if found is not None:
-            refuse_edited(found, self.campaign)
+            refuse_edited(found, self.campaign, self.declaration.segments)
         return None if self.campaign.enrolment == "rolling" else found
 
     def draw(

@@ -110,7 +110,7 @@ def decision(t: Tongue, kind: str) -> str:
     }[VerdictKind(kind)]
 
 
-_DEVIATION = re.compile(r"(?P<field>\w+): frozen (?P<frozen>.*), now (?P<now>.*)", re.DOTALL)
+_DEVIATION = re.compile(r"(?P<field>.+?): frozen (?P<frozen>.*), now (?P<now>.*)", re.DOTALL)
 
 
 def deviation_sentence(t: Tongue, deviation: str) -> str:

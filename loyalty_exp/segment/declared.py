@@ -58,11 +58,6 @@ class DeclaredSegments:
         known = ", ".join((*(found.name for found in SCHEMES[scheme].segments), *self.rules))
         raise MeasureError(f"no such segment: {name!r}; the segments are {known}")
 
-    def text(self, name: str) -> str:
-        """The rule of a segment, as a plan freezes it."""
-        rule = self.declared.rules.get(name)
-        return f"{self.declared.scheme}: {name}" if rule is None else rule.where
-
     def members(self, connection: sa.Connection, name: str, as_of: dt.date) -> sa.Select[Any]:
         """Customers of a segment at a date, one column `customer`, no two alike.
 
@@ -98,7 +93,7 @@ class DeclaredSegments:
                 rows = membership_rows(name, as_of, self.members(connection, name, as_of))
                 columns = ["segment", "as_of", "customer"]
                 connection.execute(memberships.insert().from_select(columns, rows))
-        return {name: self.text(name) for name in names}
+        return {name: self.declared.text(name) for name in names}
 
 
 def _loaded_rule(name: str, text: str, kinds: Mapping[str, str]) -> Rule:

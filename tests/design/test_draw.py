@@ -14,15 +14,15 @@ import sqlalchemy as sa
 from support import fill_store, keep_members, new_store
 
 from loyalty_exp.declare.frozen import FrozenPlan
-from loyalty_exp.declare.models import Campaign, Project
+from loyalty_exp.declare.models import Campaign, Project, Segments
 from loyalty_exp.design.draw import (
-    changes,
     draw_wave,
     launched_plans,
     planned_looks,
     salt_of,
     verify_wave,
 )
+from loyalty_exp.design.edits import changes
 from loyalty_exp.errors import LaunchError
 from loyalty_exp.segment.features import customer_features
 from loyalty_exp.store import tables
@@ -250,10 +250,25 @@ def test_the_plan_survives_its_json_and_its_digest_is_stable(store: Store) -> No
 
 
 def test_changes_name_the_fields_edited_after_the_launch(store: Store) -> None:
-    plan = launch(store, campaign())
-    assert changes(plan, campaign()) == ()
-    edited = changes(plan, campaign(alpha=0.1))
-    assert edited == ("alpha: frozen 0.05, now 0.1",)
+    plan = launch(store, campaign(), rules={"gold": "orders_12m > 2", "all": "rfm: all"})
+
+    def since(rule: str = "orders_12m > 2", **edited: Any) -> tuple[str, ...]:
+        segments = Segments.model_validate({"scheme": "tiers", "gold": {"where": rule}})
+        return changes(plan, campaign(**edited), segments)
+
+    assert since() == ()
+    assert since(alpha=0.1) == ("alpha: frozen 0.05, now 0.1",)
+    assert since(arms={"holdout": 20.0, "call": 80.0}) == (
+        "arms.call: frozen 40, now 80",
+        "arms.voucher: frozen 40, now nothing",
+    )
+    assert since(costs={"per_contact": {"call": 1.5}}, name="Réveil") == (
+        "costs.per_contact.call: frozen nothing, now 1.5",
+        'name: frozen "Win-back", now "Réveil"',
+    )
+    assert since("orders_12m > 3") == (
+        'segments.gold: frozen "orders_12m > 2", now "orders_12m > 3"',
+    )
 
 
 def test_the_interval_is_chosen_from_the_past_and_frozen(store: Store) -> None:
