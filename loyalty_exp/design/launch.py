@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.declare.models import Campaign, Declaration
 from loyalty_exp.design.audience import FeatureQuery
+from loyalty_exp.design.draw import NobodyEligibleError, draw_wave
 from loyalty_exp.design.edits import refuse_edited
-from loyalty_exp.design.draw import NobodyEligibleError, draw_wave, 
 from loyalty_exp.design.elsewhere import freeze_split
 from loyalty_exp.design.universal import not_drawn, rotation
 from loyalty_exp.errors import LaunchError
