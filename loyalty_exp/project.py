@@ -23,6 +23,7 @@ from loyalty_exp.compare.years import Comparison, comparable, compare
 from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.declare.models import Campaign, Declaration
 from loyalty_exp.declare.toml import read
+from loyalty_exp.design.audience import contactable
 from loyalty_exp.design.draw import (
     Verification,
     launched_plans,
@@ -270,7 +271,7 @@ class Project:
             lists = self._write_lists(plan, form, chosen, missing_only=not new)
         if push_table is not None:
             with self.store.write() as connection:
-                push_lists(connection, plan, push_table)
+                push_lists(connection, plan, push_table, contactable(connection, plan))
         notes = to_know(plan, launch.plans, launch.data_through) if new else ()
         return Launched(plan, new, tuple(lists), notes)
 
@@ -526,7 +527,8 @@ class Project:
     ) -> list[Path]:
         folder = self.base / "lists" / plan.campaign / f"wave-{plan.wave}"
         with self.store.read() as connection:
-            rows = connection.execute(roster_rows(plan.campaign, plan.wave))
+            may = contactable(connection, plan)
+            rows = connection.execute(roster_rows(plan.campaign, plan.wave, plan.holdout, may))
             return write_lists(
                 folder,
                 plan.arms,

@@ -26,6 +26,7 @@ __all__ = [
     "COVARIATE_MONTHS",
     "Audience",
     "FeatureQuery",
+    "contactable",
     "fill_audience",
     "population_of",
 ]
@@ -131,25 +132,44 @@ def fill_audience(
     )
     names = [column.name for column in queries.audience.c]
     connection.execute(queries.audience.insert().from_select(names, stratified))
-    return _read_audience(connection, by_segment=len(campaign.segments) > 1)
+    return _read_audience(connection, exclusions, by_segment=len(campaign.segments) > 1)
 
 
-def _read_audience(connection: sa.Connection, *, by_segment: bool) -> Audience:
+def contactable(connection: sa.Connection, plan: FrozenPlan) -> sa.Select[Any]:
+    """Customers of a wave's segments who may be contacted now: one column `customer`.
+
+    A unit is drawn whole, but of its customers only those of the segments, with consent where it is
+    asked for, belong on a contact list.
+
+    Args:
+        connection: an open store.
+        plan: the wave.
+
+    Raises:
+        LaunchError: the consent is no longer among the attributes at hand.
+    """
+    members = queries.members_of(plan.declaration["segments"], plan.as_of)
+    consent = plan.declaration.get("consent")
+    if consent is None:
+        return members
+    kinds = present_attributes(connection)
+    agreed = _consenting(customers_table(list(kinds.items())), kinds, consent)
+    return members.where(memberships.c.customer.in_(agreed))
+
+
+def _read_audience(
+    connection: sa.Connection, exclusions: Sequence[Exclusion], *, by_segment: bool
+) -> Audience:
     """What stands in the temporary tables, counted."""
     quantiles = connection.execute(queries.band_quantiles()).one()
     cuts = () if quantiles[0] is None else tuple(float(cut) for cut in quantiles)
     rows = connection.execute(queries.stratum_sizes(cuts, by_segment=by_segment))
     sizes = tuple((str(stratum), int(units)) for stratum, units in rows)
-    reasons = {
-        reason: int(units)
-        for reason, units, _ in connection.execute(queries.flow())
-        if reason != queries.ELIGIBLE
-    }
+    reasons = (queries.NO_UNIT, *(each.reason for each in exclusions))
+    ends = {int(place): int(n) for place, n in connection.execute(queries.flow(exclusions))}
+    excluded = [(f"excluded: {reason}", ends[k]) for k, reason in enumerate(reasons) if k in ends]
     eligible = sum(size for _, size in sizes)
-    everyone = sa.func.coalesce(queries.candidates.c.unit, queries.candidates.c.customer)
-    total = connection.scalar(sa.select(sa.func.count(sa.distinct(everyone)))) or 0
-    excluded = [(f"excluded: {reason}", units) for reason, units in reasons.items()]
-    flow = (("segment", int(total)), *excluded, ("eligible", eligible))
+    flow = (("segment", sum(ends.values())), *excluded, ("eligible", eligible))
     return Audience(flow, cuts, sizes, by_segment)
 
 
@@ -167,14 +187,18 @@ def _declared_exclusions(
         for name in campaign.exclude
     ]
     if campaign.consent is not None:
-        if campaign.consent not in kinds:
-            raise LaunchError(_unknown_attribute("consent", campaign.consent, kinds))
-        table = population.customers
-        given = table.c[campaign.consent]
-        agreed = given if kinds[campaign.consent] == "boolean" else sa.cast(given, sa.Boolean)
-        consenting = sa.select(table.c.customer).where(agreed.is_(sa.true()))
+        consenting = _consenting(population.customers, kinds, campaign.consent)
         found.append(Exclusion("no consent", consenting, outside=True, whole_unit=False))
     return found
+
+
+def _consenting(customers: sa.Table, kinds: Mapping[str, str], consent: str) -> sa.Select[Any]:
+    """Customers for whom the attribute is true."""
+    if consent not in kinds:
+        raise LaunchError(_unknown_attribute("consent", consent, kinds))
+    given = customers.c[consent]
+    agreed = given if kinds[consent] == "boolean" else sa.cast(given, sa.Boolean)
+    return sa.select(customers.c.customer).where(agreed.is_(sa.true()))
 
 
 def _registry_exclusions(

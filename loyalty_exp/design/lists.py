@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 import sqlalchemy as sa
 
@@ -224,16 +224,19 @@ def check_table(table: str) -> None:
         )
 
 
-def push_lists(connection: sa.Connection, plan: FrozenPlan, table: str) -> int:
+def push_lists(
+    connection: sa.Connection, plan: FrozenPlan, table: str, contactable: sa.Select[Any]
+) -> int:
     """Put a wave's roster into a table of the store's database, once.
 
     The table is made when missing: campaign, wave, customer_id, unit, segment, arm, contact
-    (false for the holdout). Rows of other waves stay.
+    (false for the holdout and for who may not be contacted). Rows of other waves stay.
 
     Args:
         connection: a writing transaction.
         plan: the wave.
         table: name of the table; none of the store's own.
+        contactable: customers who may be contacted.
 
     Returns:
         How many rows were put; 0 when the wave was there already.
@@ -247,7 +250,8 @@ def push_lists(connection: sa.Connection, plan: FrozenPlan, table: str) -> int:
     try:
         if connection.scalar(queries.count_pushed(target, plan.campaign, plan.wave)):
             return 0
-        pushed = connection.execute(queries.push(target, plan.campaign, plan.wave, plan.holdout))
+        statement = queries.push(target, plan.campaign, plan.wave, plan.holdout, contactable)
+        pushed = connection.execute(statement)
     except sa.exc.DBAPIError as error:
         raise LaunchError(
             f"the table {table} is there with other columns than those of a list; "

@@ -33,6 +33,9 @@ AS_OF = dt.date(2026, 2, 28)
 PROJECT = Project(name="Test", currency="EUR", timezone="Europe/Paris", margin_rate=0.4)
 
 
+HALVES = {"holdout": 50.0, "call": 50.0}
+
+
 def campaign(**changed: Any) -> Campaign:
     declared = {
         "name": "Win-back",
@@ -150,6 +153,26 @@ def test_consent_exclusion_and_flow_are_counted(store: Store) -> None:
     assert steps["eligible"] == len(drawn)
     out = sum(n for step, n in plan.flow if step.startswith("excluded"))
     assert steps["segment"] == out + steps["eligible"]
+
+
+def test_the_flow_of_units_counts_each_once(store: Store) -> None:
+    """Companies of three: k000 holds the two with a dispute; one customer in five has no consent,
+    which keeps a company out only when all of its buyers have none."""
+    with store.write() as connection:
+        keep_members(
+            connection, "few", AS_OF, ["c0001", "c0003", "c0005", "c0010", "c0011", "c0015"]
+        )
+    chosen = campaign(
+        segments=["few"], exclude=["disputes"], consent="optin", unit="company", arms=HALVES
+    )
+    plan = launch(store, chosen, rules={"few": "by hand"})
+    assert plan.flow == (
+        ("segment", 4),
+        ("excluded: in disputes", 1),
+        ("excluded: no consent", 1),
+        ("eligible", 2),
+        *((f"arm: {arm}", plan.units_of(arm)) for arm in plan.arms),
+    )
 
 
 def test_all_customers_of_a_unit_share_its_arm(store: Store) -> None:

@@ -43,6 +43,11 @@ months = 6
 """
 
 
+def kept_members(segment: str) -> sa.Select[Any]:
+    kept = tables.memberships.c
+    return sa.select(kept.customer).where(kept.segment == segment)
+
+
 def roster(project: Project, campaign: str) -> list[sa.Row[Any]]:
     with project.store.read() as connection:
         chosen = tables.assignments.c.campaign == campaign
@@ -271,6 +276,27 @@ def test_a_second_launch_writes_the_missing_lists_only(company: Company) -> None
     assert second.lists == first.lists
     assert first.lists[0].read_bytes() == before
     assert first.lists[1].read_text() == "sent already"
+
+
+def test_of_a_company_only_those_who_may_be_contacted_are_listed(company: Company) -> None:
+    """Companies of two; every tenth customer gave no consent, and some buy less often."""
+    project = company(WINBACK + 'unit = "company"\nconsent = "optin"\n')
+    launched = project.launch("winback", push_table="crm_lists")
+    with project.store.read() as connection:
+        buyers = set(connection.execute(kept_members("buyers")).scalars())
+        pushed = connection.exec_driver_sql("SELECT customer_id, contact FROM crm_lists").all()
+    may = {customer for customer in buyers if int(customer) % 10}
+    everybody = {row.customer: row.arm for row in roster(project, "winback")}
+    listed = {}
+    for path in launched.lists:
+        with path.open(encoding="utf-8", newline="") as file:
+            listed |= {row["customer_id"]: row["arm"] for row in csv.DictReader(file)}
+    treated = {customer for customer, arm in everybody.items() if arm != "holdout"}
+    held = set(everybody) - treated
+    assert not treated <= may
+    assert set(listed) == held | (treated & may)
+    assert {row[0] for row in pushed} == set(everybody)
+    assert {row[0] for row in pushed if row[1]} == treated & may
 
 
 def test_parquet_lists_hold_the_ids_as_they_are(company: Company) -> None:

@@ -19,6 +19,7 @@ from loyalty_exp.store.tables import assignments, customer_month, erasures, memb
 
 __all__ = [
     "ELIGIBLE",
+    "NO_UNIT",
     "UNIVERSAL",
     "Draw",
     "Exclusion",
@@ -46,6 +47,7 @@ UNIVERSAL = "universal_holdout"
 """The campaign id under which universal holdouts are drawn."""
 
 ELIGIBLE = "eligible"
+NO_UNIT = "no unit"
 
 BIN_DIGITS = 2
 """Hexadecimal digits of the md5 by which the units of a stratum are counted before any sort."""
@@ -140,7 +142,7 @@ def candidates_of(
     unit: sa.ColumnElement[Any] = member.c.customer
     if population.identity is not None:
         unit = population.identity
-        conditions.append((sa.func.coalesce(unit, "") == "", "no unit"))
+        conditions.append((sa.func.coalesce(unit, "") == "", NO_UNIT))
     for exclusion in exclusions:
         inside = member.c.customer.in_(exclusion.customers)
         conditions.append((~inside if exclusion.outside else inside, exclusion.reason))
@@ -174,17 +176,37 @@ def members_of(
     return sa.select(kept.c.customer).where(kept.c.as_of == as_of, kept.c.segment.in_(segments))
 
 
-def flow() -> sa.Select[Any]:
-    """Units and customers by reason: rows of (reason, units, customers)."""
-    return (
-        sa.select(
-            candidates.c.reason,
-            sa.func.count(sa.distinct(sa.func.coalesce(candidates.c.unit, candidates.c.customer))),
-            sa.func.count(),
-        )
-        .group_by(candidates.c.reason)
-        .order_by(candidates.c.reason)
+def flow(exclusions: Sequence[Exclusion]) -> sa.Select[Any]:
+    """How many units end where: rows of (place, units), each unit once.
+
+    The place is that of the reason in (NO_UNIT, *exclusions, ELIGIBLE). A unit is kept out by a
+    reason that bars it whole; else it is eligible when one of its customers is; else it is kept out
+    by the first reason of its customers.
+
+    Args:
+        exclusions: those that `candidates` was filled with, in their order.
+    """
+    reasons = (NO_UNIT, *(each.reason for each in exclusions), ELIGIBLE)
+    barring = [each.reason for each in exclusions if each.whole_unit]
+    place = sa.case({reason: k for k, reason in enumerate(reasons)}, value=candidates.c.reason)
+    no_unit = sa.func.coalesce(candidates.c.unit, "") == ""
+    keys = (
+        sa.func.coalesce(candidates.c.unit, "").label("unit"),
+        sa.case((no_unit, candidates.c.customer), else_="").label("alone"),
     )
+    inner = (
+        sa.select(
+            *keys,
+            sa.func.min(sa.case((candidates.c.reason.in_(barring), place))).label("barred"),
+            sa.func.max(sa.case((candidates.c.reason == ELIGIBLE, 1), else_=0)).label("some"),
+            sa.func.min(place).label("first"),
+        )
+        .group_by(*keys)
+        .subquery("units")
+    )
+    eligible = sa.case((inner.c.some == 1, len(reasons) - 1), else_=inner.c.first)
+    ends = sa.select(sa.func.coalesce(inner.c.barred, eligible).label("place")).subquery("ends")
+    return sa.select(ends.c.place, sa.func.count()).group_by(ends.c.place).order_by(ends.c.place)
 
 
 def stratified(

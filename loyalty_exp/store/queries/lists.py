@@ -16,14 +16,34 @@ OWN_TABLES = frozenset({*tables.metadata.tables, "customers"})
 """Tables of the store that nobody else may write to."""
 
 
-def roster_rows(campaign: str, wave: int) -> sa.Select[Any]:
-    """(customer, unit, segment, arm) of a wave, in order of the customer; nobody forgotten."""
+def roster_rows(
+    campaign: str, wave: int, holdout: str, contactable: sa.Select[Any]
+) -> sa.Select[Any]:
+    """(customer, unit, segment, arm) of a wave's lists, in order of the customer.
+
+    Every customer of the holdout's units, and of the others those who may be contacted; nobody
+    forgotten.
+
+    Args:
+        campaign: its id.
+        wave: which wave.
+        holdout: its arm that receives nothing.
+        contactable: customers who may be contacted.
+    """
+    columns = assignments.c
+    return (
+        _roster(campaign, wave)
+        .where((columns.arm == holdout) | columns.customer.in_(contactable))
+        .order_by(columns.customer)
+    )
+
+
+def _roster(campaign: str, wave: int) -> sa.Select[Any]:
     columns = assignments.c
     return (
         sa.select(columns.customer, columns.unit, columns.segment, columns.arm)
         .where(columns.campaign == campaign, columns.wave == wave)
         .where(columns.customer.not_in(tombstones()))
-        .order_by(columns.customer)
     )
 
 
@@ -49,9 +69,11 @@ def count_pushed(target: sa.Table, campaign: str, wave: int) -> sa.Select[Any]:
     )
 
 
-def push(target: sa.Table, campaign: str, wave: int, holdout: str) -> sa.Insert:
-    """Insert a wave's roster."""
-    rows = roster_rows(campaign, wave).order_by(None).subquery("rows")
+def push(
+    target: sa.Table, campaign: str, wave: int, holdout: str, contactable: sa.Select[Any]
+) -> sa.Insert:
+    """Insert a wave's roster, whole: `contact` is true of the contact lists only."""
+    rows = _roster(campaign, wave).subquery("rows")
     selected = sa.select(
         sa.literal(campaign),
         sa.literal(wave),
@@ -59,6 +81,6 @@ def push(target: sa.Table, campaign: str, wave: int, holdout: str) -> sa.Insert:
         rows.c.unit,
         rows.c.segment,
         rows.c.arm,
-        rows.c.arm != holdout,
+        (rows.c.arm != holdout) & rows.c.customer.in_(contactable),
     )
     return target.insert().from_select([column.name for column in target.c], selected)
