@@ -47,6 +47,10 @@ from loyalty_exp.cli import main  # noqa: E402
 
 CUSTOMERS_OF_THE_SHOP = 80
 PERSON = "00007"
+SHOP = "SHOP"
+"""Stands in a command for the folder of the trial."""
+CONTACTS = "monday.csv"
+HALF_YEARS = (("2025-01-10", "2025-06-30"), ("2026-01-10", "2026-06-30"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +69,15 @@ TRIALS = {
     "measure": Trial(("measure", "spring", "--format", "json"), "launched"),
     "report": Trial(("report",), "launched"),
     "forget": Trial(("forget", PERSON), "launched"),
+    "segments": Trial(("segments",), "launched"),
+    "contacts": Trial(("contacts", "--output", f"{SHOP}/{CONTACTS}"), "launched"),
+    "compare": Trial(("compare", "--year1", *HALF_YEARS[0], "--year2", *HALF_YEARS[1]), "launched"),
 }
 
 
 ORDER = (
-    "load", "launch", "load again", "forget", "launch", "load",
-    "report", "launch", "load again", "forget", "load", "measure",
+    "load", "launch", "load again", "forget", "launch", "load", "report", "contacts",
+    "launch", "load again", "forget", "load", "measure", "segments", "compare",
 )  # fmt: skip
 """Kinds in turn: those that write come more often."""
 
@@ -121,7 +128,8 @@ def forked(work: Callable[[], Any], delay: float | None = None) -> tuple[int, st
 
 def command(shop: Path, *words: str) -> Callable[[], None]:
     """A command of the program, to be run in a fork."""
-    return lambda: main(["--file", str(shop / "campaigns.toml"), *words])
+    told = [word.replace(SHOP, str(shop)) for word in words]
+    return lambda: main(["--file", str(shop / "campaigns.toml"), *told])
 
 
 def state(shop: Path) -> dict[str, Any]:
@@ -148,7 +156,7 @@ def state(shop: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(text.splitlines()[-1])
     found["lists"] = {
         str(path.relative_to(shop)): path.read_text(encoding="utf-8")
-        for path in sorted((shop / "lists").rglob("*.csv"))
+        for path in [*sorted((shop / "lists").rglob("*.csv")), *shop.glob(CONTACTS)]
     }
     return found
 

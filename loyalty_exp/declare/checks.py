@@ -16,6 +16,7 @@ from loyalty_exp.declare.environment import is_address, is_elsewhere
 from loyalty_exp.declare.features import ALL, FEATURES, FRENCH_NAMES, SCHEMES
 from loyalty_exp.declare.findings import Finding, Raw
 from loyalty_exp.declare.hints import in_words, nearest, percent_hint, quoted, spelled
+from loyalty_exp.declare.queries import what_is_wrong
 
 __all__ = ["of_campaign", "of_declaration", "of_segments", "of_source"]
 
@@ -61,6 +62,9 @@ def of_source(data: Raw) -> Iterator[Finding]:
             yield Finding(("source",), text)
         if len(chosen) == 2:
             yield Finding(("query",), "table is given too: keep one of them")
+        query = data.get("query")
+        if isinstance(query, str) and query and (wrong := what_is_wrong(query, source)):
+            yield Finding(("query",), wrong)
     else:
         for key in chosen:
             yield Finding((key,), "the source is a file: only a database has this")

@@ -24,6 +24,7 @@ from loyalty_exp.declare.kinds import (
     Share,
     Source,
     Timezone,
+    whole,
 )
 
 __all__ = ["Assignment", "CostsSource", "Customers", "Data", "Exposures", "Orders", "Table"]
@@ -68,6 +69,12 @@ class _Source(Table):
     max_rejected_percent: Share = Field(
         default=1.0,
         description="Share of unreadable rows, in percent, above which nothing is loaded.",
+    )
+    max_rows: Annotated[int, Field(ge=1, le=10**11), whole(1, 10**11)] = Field(
+        default=500_000_000, description="Rows above which nothing is read."
+    )
+    max_gigabytes: Annotated[float, Field(gt=0, le=100_000)] = Field(
+        default=50.0, description="Size of the source, unfolded, above which nothing is read."
     )
 
     @property

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -19,7 +20,7 @@ from loyalty_exp.store import tables
 from loyalty_exp.store.queries.erase import compaction
 from loyalty_exp.store.queries.functions import digest_number
 
-__all__ = ["Capabilities", "Store", "capabilities_of", "digest_number", "open_store"]
+__all__ = ["Capabilities", "Store", "capabilities_of", "digest_number", "open_store", "read_only"]
 
 LOCK_PATIENCE_SECONDS = 30.0
 _FATAL = re.compile(r"^(?:FATAL|IO|Out of Memory) Error", re.IGNORECASE)
@@ -280,6 +281,47 @@ class Store:
 def _make_tables(connection: sa.Connection) -> None:
     tables.metadata.create_all(connection)
     tables.customers_table().create(connection, checkfirst=True)
+
+
+_READ_ONLY = {
+    "sqlite": "PRAGMA query_only = ON",
+    "mysql": "SET SESSION TRANSACTION READ ONLY",
+    "mariadb": "SET SESSION TRANSACTION READ ONLY",
+}
+
+
+@contextlib.contextmanager
+def read_only(url: sa.URL) -> Iterator[sa.Connection]:
+    """A connection to a database of the user's that refuses to write, where it can be asked to.
+
+    A DuckDB may read no other file and reach no network, and nothing is made that is not there.
+
+    Args:
+        url: of the database.
+
+    Raises:
+        DBAPIError: it cannot be opened.
+    """
+    backend = url.get_backend_name()
+    options: dict[str, Any] = {}
+    if backend == "duckdb":
+        shut = {"enable_external_access": False, "lock_configuration": True}
+        options["connect_args"] = {"read_only": True, "config": shut}
+    elif backend == "sqlite" and url.database not in {None, "", ":memory:"}:
+        path = Path(str(url.database)).absolute()
+        url = url.set(database=f"file:{quote(str(path))}").update_query_dict(
+            {"mode": "ro", "uri": "true"}
+        )
+    engine = sa.create_engine(url, poolclass=sa.NullPool, **options)
+    if backend == "postgresql":
+        engine = engine.execution_options(postgresql_readonly=True)
+    try:
+        with engine.connect() as connection:
+            if backend in _READ_ONLY:
+                connection.exec_driver_sql(_READ_ONLY[backend])
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def open_store(url: str, announce: Callable[[str], None] = lambda _: None) -> Store:

@@ -64,13 +64,19 @@ class Staged:
     last: Any = None
 
 
-def connect(folder: Path) -> duckdb.DuckDBPyConnection:
-    """A DuckDB to read with: bounded memory, spilling into a private folder, no other file."""
+def connect(folder: Path, gigabytes: float = 50.0) -> duckdb.DuckDBPyConnection:
+    """A DuckDB to read with: bounded memory, spilling into a private folder, no other file.
+
+    Args:
+        folder: the private folder.
+        gigabytes: how much may be spilled.
+    """
     engine = duckdb.connect(
         ":memory:",
         config={
             "memory_limit": _MEMORY,
             "temp_directory": str(folder / "spill"),
+            "max_temp_directory_size": f"{max(1, round(gigabytes * 1000))}MB",
             "autoinstall_known_extensions": False,
         },
     )
@@ -114,6 +120,8 @@ def _fast(
             return None
         rows, _ = parsed(source.relation, plan, plain)
         engine.execute(queries.write_parquet(judge.staged(rows, plan), incoming))
+    except duckdb.OutOfMemoryException:
+        raise
     except duckdb.Error:
         return None
     engine.execute(queries.view_parquet("incoming", incoming))
@@ -201,6 +209,8 @@ def _numbered(
         source = source.repaired(folder)
     try:
         engine.execute(queries.raw(source.relation, columns, numbered=True))
+    except duckdb.OutOfMemoryException:
+        raise
     except duckdb.Error as error:
         raise DataError(f"{source.name}: cannot be read; is it a whole and valid file?") from error
     return source, f'"{LINE}"'

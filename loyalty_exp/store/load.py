@@ -26,6 +26,7 @@ from loyalty_exp.store.attributes import customers_plan, replace_customers
 from loyalty_exp.store.engines import Store
 from loyalty_exp.store.erase import apply_tombstones
 from loyalty_exp.store.etl import Reason, Staged, connect, stage
+from loyalty_exp.store.limits import bounded_memory
 from loyalty_exp.store.merging import Merged, keep_rejects, merge
 from loyalty_exp.store.plans import costs_plan, exposures_plan, orders_plan
 from loyalty_exp.store.queries import merge as queries
@@ -36,6 +37,8 @@ from loyalty_exp.store.vocabulary import Expected, refuse_untold_statuses, unfam
 
 __all__ = ["Expected", "LoadReport", "Reason", "load"]
 
+_NO_MATTER = ("max_rejected_percent", "max_rows", "max_gigabytes")
+"""What a declaration says of a source that changes nothing of what is read."""
 AnySource = Orders | Customers | Exposures | CostsSource
 
 
@@ -180,15 +183,25 @@ def _read(
 ) -> _Opened:
     """Open and judge one source, unless the store has it already."""
     folder.mkdir()
-    with contextlib.closing(connect(folder)) as engine:
-        settings.progress(f"reading {what}")
-        source = open_source(declared, settings.base, folder, engine)
-        plan = _plan(declared, source, settings, engine, folder)
-        load_id = _identity(what, declared, source, settings)
-        opened = _Opened(what, declared, source, plan, load_id, folder)
-        if _is_known(store, what, load_id):
-            return opened
-        staged = stage(engine, source, plan, folder)
+    settings.progress(f"reading {what}")
+    try:
+        with (
+            bounded_memory(),
+            contextlib.closing(connect(folder, declared.max_gigabytes)) as engine,
+        ):
+            source = open_source(declared, settings.base, folder, engine)
+            plan = _plan(declared, source, settings, engine, folder)
+            load_id = _identity(what, declared, source, settings)
+            opened = _Opened(what, declared, source, plan, load_id, folder)
+            if _is_known(store, what, load_id):
+                return opened
+            staged = stage(engine, source, plan, folder)
+    except (duckdb.OutOfMemoryException, MemoryError) as error:
+        raise DataError(
+            f"{what}: the source does not fit into the memory and the "
+            f"{declared.max_gigabytes:g} GB on disk that reading may take (max_gigabytes); are "
+            "some of its cells very long? Nothing was changed"
+        ) from error
     _refuse_too_many(staged, declared, what, source.name)
     return _Opened(what, declared, source, plan, load_id, folder, staged)
 
@@ -219,7 +232,7 @@ def _plan(
 
 def _identity(what: str, declared: AnySource, source: Source, settings: _Settings) -> str:
     """SHA-256 of what is loaded and how; the place of the file does not count."""
-    how = declared.model_dump(mode="json", exclude={"source", "max_rejected_percent"})
+    how = declared.model_dump(mode="json", exclude={"source", *_NO_MATTER})
     how |= {"what": what, "digest": source.digest, "project_timezone": settings.project_timezone}
     if what == "orders":
         how |= {"currency": settings.currency, "margin_rate": settings.margin_rate}

@@ -10,7 +10,7 @@ import codecs
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +21,15 @@ import sqlalchemy as sa
 from loyalty_exp.errors import DataError
 from loyalty_exp.store import repair
 from loyalty_exp.store.columns import Header, normalised
+from loyalty_exp.store.engines import read_only
+from loyalty_exp.store.limits import (
+    MAX_COLUMNS,
+    Limits,
+    counted,
+    refuse_large,
+    refuse_large_workbook,
+    refuse_packed,
+)
 from loyalty_exp.store.queries import load as queries
 from loyalty_exp.store.queries.parse import ColumnFormat
 
@@ -31,7 +40,7 @@ _SNIFFED = 1 << 16
 _DELIMITERS = (",", ";", "\t", "|")
 
 
-class Declared(Protocol):
+class Declared(Limits, Protocol):
     """What the reader needs of a declared source."""
 
     @property
@@ -80,7 +89,7 @@ class Source:
         repair.rewrite(self.text, self.delimiter, len(self.header.names), clean, bad)
         return replace(
             self,
-            relation=queries.read_csv(clean, (queries.LINE, *self.header.names), ","),
+            relation=_numbered_text(clean, self.header.names, header=True),
             numbered=True,
             set_aside=bad,
         )
@@ -113,9 +122,9 @@ def open_source(
         path = link
     try:
         if path.suffix.lower() in {".parquet", ".pq"}:
-            return _from_parquet(path, name, engine)
+            return _from_parquet(path, name, declared, engine)
         if path.suffix.lower() in {".xlsx", ".xls", ".xlsm", ".ods"}:
-            return _from_excel(path, name, folder)
+            return _from_excel(path, name, declared, folder)
         return _from_text(path, name, declared, folder)
     except PermissionError as error:
         raise DataError(f"{name}: this file may not be read") from error
@@ -142,6 +151,8 @@ def asked(
         try:
             relation = (source.repaired(folder) if mended else source).relation
             return engine.execute(statement(relation)).fetchall()
+        except duckdb.OutOfMemoryException:
+            raise
         except duckdb.Error:
             continue
     raise DataError(f"{source.name}: cannot be read; is it a whole and valid file?")
@@ -156,7 +167,11 @@ def _similar(path: Path) -> str:
 
 
 def _from_text(path: Path, name: str, declared: Declared, folder: Path) -> Source:
+    with path.open("rb") as file:
+        refuse_packed(file.read(8), name)
+    refuse_large(name, declared, size=path.stat().st_size)
     scan = _scan(path)
+    refuse_large(name, declared, rows=scan.lines - 1)
     encoding = declared.encoding or scan.encoding
     text = path
     if codecs.lookup(encoding).name not in {"utf-8", "utf-8-sig", "ascii"} or not scan.utf8:
@@ -169,13 +184,15 @@ def _from_text(path: Path, name: str, declared: Declared, folder: Path) -> Sourc
         raise DataError(f"{name}: the file is empty; a first line with column names is needed")
     delimiter = declared.delimiter or _delimiter(start)
     names = _header(start, delimiter)
+    if len(names) > MAX_COLUMNS:
+        raise DataError(f"{name}: more than {MAX_COLUMNS:,} columns; which of them are needed?")
     header = Header(name, names)
     source = Source(
         name=name,
         digest=scan.digest,
         header=header,
         formats=dict.fromkeys(names, ColumnFormat()),
-        relation=queries.read_csv(text, names, delimiter),
+        relation=queries.cut(queries.read_csv(text, names, delimiter), names),
         text=text,
         delimiter=delimiter,
         lines=scan.lines,
@@ -285,14 +302,19 @@ def _header(start: str, delimiter: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _from_parquet(path: Path, name: str, engine: duckdb.DuckDBPyConnection) -> Source:
+def _from_parquet(
+    path: Path, name: str, declared: Declared, engine: duckdb.DuckDBPyConnection
+) -> Source:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     relation = queries.read_parquet(path)
     try:
+        told = engine.execute(queries.size_of_parquet(path)).fetchone()
         described = engine.execute(queries.describe(relation)).fetchall()
     except duckdb.Error as error:
         raise DataError(f"{name}: this file cannot be read as Parquet") from error
+    rows, size = told or (0, 0)
+    refuse_large(name, declared, rows=rows, size=size)
     formats = {row[0]: ColumnFormat(type=queries.kind_of_type(row[1])) for row in described}
     formats.pop(queries.LINE, None)
     return Source(
@@ -300,13 +322,17 @@ def _from_parquet(path: Path, name: str, engine: duckdb.DuckDBPyConnection) -> S
         digest=digest,
         header=Header(name, tuple(formats)),
         formats=formats,
-        relation=relation,
+        relation=queries.cut(
+            relation, [column for column, form in formats.items() if form.type == "text"]
+        ),
         unit="row",
         numbered=True,
     )
 
 
-def _from_excel(path: Path, name: str, folder: Path) -> Source:
+def _from_excel(path: Path, name: str, declared: Declared, folder: Path) -> Source:
+    if path.suffix.lower() != ".xls":  # the old format packs nothing
+        refuse_large_workbook(path, name)
     try:
         import pandas as pd  # noqa: PLC0415
 
@@ -316,25 +342,27 @@ def _from_excel(path: Path, name: str, folder: Path) -> Source:
             f"{name}: reading Excel files needs openpyxl (pip install openpyxl); "
             "or save the sheet as CSV"
         ) from error
-    except (ValueError, OSError, KeyError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         raise DataError(f"{name}: this file cannot be read as Excel") from error
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     frame = frame.astype(object).where(frame.notna(), None)
     rows = frame.itertuples(index=False, name=None)
+    rows = counted(rows, name, declared)
     return _rewritten(name, tuple(map(str, frame.columns)), rows, folder, digest)
 
 
 def _from_database(declared: Declared, address: str, folder: Path) -> Source:
-    """The rows of a table or query, streamed."""
+    """The rows of a table or query, streamed over a connection that may not write."""
     try:
         url = sa.make_url(address)
         name = f"{url.get_backend_name()} {declared.table or 'query'}"
-        engine = sa.create_engine(url, poolclass=sa.NullPool)
-        with engine.connect() as connection:
+        with read_only(url) as connection:
             streaming = connection.execution_options(stream_results=True, yield_per=10_000)
             result = streaming.execute(queries.of_database(declared.table, declared.query))
-            rows = (tuple(row) for row in result)
+            rows = counted(map(tuple, result), name, declared)
             return _rewritten(name, tuple(result.keys()), rows, folder, None)
     except (sa.exc.SQLAlchemyError, ImportError) as error:
         backend = address.split(":", 1)[0]
@@ -359,7 +387,13 @@ def _rewritten(
         digest=digest or content,
         header=Header(name, columns),
         formats=dict.fromkeys(columns, ColumnFormat()),
-        relation=queries.read_csv(target, (queries.LINE, *columns), ",", header=False),
+        relation=_numbered_text(target, columns, header=False),
         unit="row",
         numbered=True,
     )
+
+
+def _numbered_text(path: Path, columns: Sequence[str], *, header: bool) -> str:
+    """Rows that `repair` wrote: each with the number of its line, then its cells."""
+    read = queries.read_csv(path, (queries.LINE, *columns), ",", header=header)
+    return queries.cut(read, columns)

@@ -50,9 +50,10 @@ def test_compiling_without_a_column_names_it() -> None:
 def test_literals_are_bound_and_nothing_of_the_text_is_in_the_statement() -> None:
     rule = parse_rule("city = 'x'' OR 1=1 --' and r in (4, 5) and born >= '1990-01-31'", COLUMNS)
     compiled = rule.compile(TABLE.c).compile(dialect=postgresql.dialect())
-    assert str(compiled) == (
-        "t.city = %(param_1)s::VARCHAR AND (t.r = %(param_2)s::INTEGER OR "
-        "t.r = %(param_3)s::INTEGER) AND t.born >= %(param_4)s::DATE"
+    without_casts = re.sub(r"::[A-Z]+", "", str(compiled))  # SQLAlchemy 2.0 writes none
+    assert without_casts == (
+        "t.city = %(param_1)s AND (t.r = %(param_2)s OR t.r = %(param_3)s) "
+        "AND t.born >= %(param_4)s"
     )
     assert "x' OR 1=1 --" in compiled.params.values()
 

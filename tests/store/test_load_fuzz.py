@@ -8,8 +8,11 @@ import datetime as dt
 import io
 import math
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -45,22 +48,22 @@ amounts = st.one_of(
 rows = st.lists(st.tuples(ids, ids, moments, amounts), max_size=12)
 
 
-def read(content: bytes, *, lines: bool = False) -> Staged | None:
+def read(content: bytes, *, lines: bool = False, file: str = "orders.csv") -> Staged | None:
     """What is made of a file; None when it is refused in words."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "orders.csv").write_bytes(content)
+        (folder / file).write_bytes(content)
         with contextlib.closing(connect(folder)) as engine:
-            declared = Orders(source="orders.csv", lines=lines)
+            declared = Orders(source=file, lines=lines)
             try:
                 source = open_source(declared, folder, folder, engine)
                 plan = orders_plan(
                     declared, source.header, project_timezone="Europe/Paris", currency="EUR",
                     margin_rate=0.5,
                 )  # fmt: skip
+                staged = stage(engine, source, plan, folder)
             except DataError:
                 return None
-            staged = stage(engine, source, plan, folder)
             loaded = engine.execute("SELECT coalesce(sum(n_lines), 0) FROM incoming").fetchone()
             assert loaded is not None
             assert staged.read == staged.rejected + staged.ignored + loaded[0]
@@ -152,3 +155,58 @@ def test_sound_rows_are_read_as_python_reads_them(
         f"o{n}": (money, when) for n, (money, when) in enumerate(values)
     }
     assert all(math.isfinite(money) for _, money, _ in found)
+
+
+cells_of_parquet = st.one_of(
+    *(
+        st.lists(cell | st.none(), min_size=4, max_size=4)
+        for cell in (
+            odd,
+            moments,
+            st.integers(-(2**63), 2**63 - 1),
+            st.floats(),
+            st.decimals(-(10**9), 10**9, places=3),
+            st.booleans(),
+            st.binary(max_size=6),
+            st.dates(dt.date(1600, 1, 1), dt.date(2400, 1, 1)),
+            st.times(),
+            st.datetimes(
+                dt.datetime(1890, 1, 1), dt.datetime(2300, 1, 1), timezones=st.just(dt.UTC)
+            ),
+            st.lists(st.integers(0, 9), max_size=3),
+            st.fixed_dictionaries({"a": st.integers(0, 9)}),
+        )
+    )
+)
+"""Columns of four cells of one type each, whatever the field."""
+
+
+def parquet(columns: Sequence[Sequence[object]], compression: str) -> bytes:
+    table = pa.table({name: pa.array(cells) for name, cells in zip(NAMES, columns, strict=True)})
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression=compression, row_group_size=3)
+    return sink.getvalue()
+
+
+@LIMITS
+@given(st.lists(cells_of_parquet, min_size=4, max_size=4), st.sampled_from(["snappy", "zstd"]))
+def test_every_row_of_a_parquet_file_is_read_whatever_its_types(
+    columns: list[list[object]], compression: str
+) -> None:
+    staged = read(parquet(columns, compression), file="orders.parquet")
+    assert staged is not None
+    assert staged.read == 4
+
+
+@LIMITS
+@given(st.data())
+def test_a_broken_parquet_file_adds_up_or_is_refused_in_words(data: st.DataObject) -> None:
+    """Bytes are taken out, put in or changed anywhere, the footer more often than its share."""
+    sound = [["a", "b", "c", "d"], ["1", "2", "3", "4"], ["2026-01-05"] * 4, [1.0, 2.0, -3.0, 4.5]]
+    content = bytearray(parquet(sound, data.draw(st.sampled_from(["snappy", "zstd", "gzip"]))))
+    for _ in range(data.draw(st.integers(1, 4))):
+        first = data.draw(st.sampled_from([0, len(content) * 2 // 3]))
+        at = data.draw(st.integers(first, len(content)))
+        cut = data.draw(st.integers(0, 4))
+        content[at : at + cut] = data.draw(st.binary(max_size=4))
+    read(bytes(content), file="orders.parquet")

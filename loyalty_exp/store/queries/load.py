@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from loyalty_exp.store.queries.parse import (
 
 __all__ = [
     "LINE",
+    "MAX_TEXT",
     "SAMPLE",
     "STAND_INS",
     "Field",
@@ -31,6 +32,7 @@ __all__ = [
     "Problem",
     "Sale",
     "contents",
+    "cut",
     "describe",
     "drop_view",
     "first_rows",
@@ -42,6 +44,7 @@ __all__ = [
     "raw",
     "read_csv",
     "read_parquet",
+    "size_of_parquet",
     "styles",
     "view_parquet",
     "write_csv",
@@ -51,6 +54,8 @@ __all__ = [
 LINE = "__line"
 """Column that holds the line of a row in its source."""
 
+MAX_TEXT = 1_000
+"""Bytes of a cell that can be an id, a word, a date or an amount; a longer one is set aside."""
 SAMPLE = 2_000
 """Rows that tell whether the fast road is worth taking."""
 
@@ -180,6 +185,32 @@ def read_parquet(path: Path) -> str:
     read = f"read_parquet({literal(str(path))}, file_row_number=true)"
     number = f"file_row_number + 1 AS {identifier(LINE)}"
     return f"(SELECT * EXCLUDE (file_row_number), {number} FROM {read})"
+
+
+def cut(relation: str, columns: Iterable[str]) -> str:
+    """A relation whose long cells are cut to just above `MAX_TEXT`: enough to set them aside.
+
+    Args:
+        relation: what stands after FROM.
+        columns: the columns that hold text.
+    """
+    cells = [
+        f"CASE WHEN strlen({name}) > {MAX_TEXT} THEN left({name}, {MAX_TEXT + 1}) "
+        f"ELSE {name} END AS {name}"
+        for name in map(identifier, columns)
+    ]
+    return f"(SELECT * REPLACE ({', '.join(cells)}) FROM {relation})" if cells else relation
+
+
+def size_of_parquet(path: Path) -> str:
+    """(rows, bytes unpacked) of a Parquet file, as its footer tells."""
+    parts = f"parquet_metadata({literal(str(path))})"
+    return (
+        f"SELECT greatest(max(f.num_rows), coalesce(sum(g.n), 0)), coalesce(sum(g.size), 0) "
+        f"FROM parquet_file_metadata({literal(str(path))}) f LEFT JOIN (SELECT row_group_id, "
+        "max(row_group_num_rows) AS n, sum(total_uncompressed_size) AS size "
+        f"FROM {parts} GROUP BY row_group_id) g ON TRUE"
+    )
 
 
 def first_rows(relation: str) -> str:

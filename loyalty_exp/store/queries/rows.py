@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from loyalty_exp.store.queries.load import STAND_INS, Field, Plan, Problem, Sale, contents
+from loyalty_exp.store.queries.load import MAX_TEXT, STAND_INS, Field, Plan, Problem, Sale, contents
 from loyalty_exp.store.queries.parse import (
     ColumnFormat,
     amount,
@@ -140,7 +140,8 @@ def _cases(
     problems: list[Problem],
 ) -> list[str]:
     """The WHENs that find what is wrong with a field."""
-    if plan.what == "customers" and not field.required:
+    attribute = plan.what == "customers" and not field.required
+    if attribute and field.kind != "text":
         return []
     value = f"v_{field.name}"
 
@@ -149,10 +150,11 @@ def _cases(
         return len(problems) - 1
 
     blank = " AND ".join(f"{text_of(name, formats[name])} IS NULL" for name in sources)
-    if field.kind in {"text", "word"}:
-        return [f"WHEN {value} IS NULL THEN {number('blank')}"] if field.required else []
-    if field.kind == "id":
-        return [f"WHEN {value} IS NULL THEN {number('blank')}"]
+    if field.kind in {"id", "text", "word"}:
+        needed = field.required or field.kind == "id"
+        cases = [f"WHEN {value} IS NULL THEN {number('blank')}"] if needed else []
+        long = number(f"longer than {MAX_TEXT:,} bytes")
+        return [*cases, f"WHEN strlen({value}) > {MAX_TEXT} THEN {long}"]
     if field.kind == "currency":
         other = f"WHEN upper({value}) <> {literal(plan.currency)} "
         return [
