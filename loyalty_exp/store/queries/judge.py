@@ -82,9 +82,10 @@ def drop(table: str) -> str:
 
 
 def repeats(key: str) -> str:
-    """Whether any key is there twice (two keys of one hash count as one: then look closer)."""
-    once = f"SELECT 1 FROM incoming GROUP BY hash({key}) HAVING count(*) > 1"
-    return f"SELECT EXISTS({once})"
+    """Whether any key is there twice: only keys whose hash comes again are looked at."""
+    again = f"SELECT hash({key}) FROM incoming GROUP BY 1 HAVING count(*) > 1"
+    twice = f"SELECT 1 FROM incoming WHERE hash({key}) IN ({again}) GROUP BY {key}"
+    return f"SELECT EXISTS({twice} HAVING count(*) > 1)"
 
 
 def judged(rows: str) -> str:
@@ -97,12 +98,14 @@ def duplicates(plan: Plan, key: str) -> str:
     content = ", ".join(identifier(name) for name in contents(plan) if name != key) or "NULL"
     return (
         "CREATE TEMP TABLE duplicates AS "
-        "WITH fine AS (SELECT * FROM judged WHERE problem IS NULL AND dropped IS NULL "
-        "AND NOT continuation), "
+        "WITH fine AS NOT MATERIALIZED (SELECT * FROM judged WHERE problem IS NULL "
+        "AND dropped IS NULL AND NOT continuation), "
+        f"keys AS (SELECT {key} FROM fine GROUP BY {key} HAVING count(*) > 1), "
+        f"again AS MATERIALIZED (SELECT fine.* FROM fine SEMI JOIN keys USING ({key})), "
         f"twice AS (SELECT {key}, min(line) AS first_line, min(line, 2)[2] AS second_line, "
-        f"count(DISTINCT ({content})) > 1 AS differs FROM fine GROUP BY {key} HAVING count(*) > 1) "
-        "SELECT fine.line, first_line, second_line, differs FROM fine JOIN twice "
-        f"USING ({key}) WHERE differs OR fine.line > first_line"
+        f"count(DISTINCT ({content})) > 1 AS differs FROM again GROUP BY {key}) "
+        "SELECT again.line, first_line, second_line, differs FROM again JOIN twice "
+        f"USING ({key}) WHERE differs OR again.line > first_line"
     )
 
 
