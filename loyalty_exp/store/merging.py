@@ -93,15 +93,17 @@ def _merge_orders(
     incoming = arrive(connection, "incoming", columns, staged.incoming, folder)
     if connection.execute(queries.any_orders()).first() is None:
         connection.execute(queries.insert_all_orders(incoming, load_id))
-        merged = Merged(added=staged.staged)
-    else:
-        merged = _update_orders(connection, incoming, load_id, digest, lines=lines)
+        connection.execute(queries.build_customer_month())
+        leave(connection, incoming)
+        return Merged(added=staged.staged)
+    queries.touched.create(connection)
+    merged = _update_orders(connection, incoming, load_id, digest, lines=lines)
+    leave(connection, incoming)
     if staged.withdrawn is not None:
         merged = _withdraw(connection, staged.withdrawn, folder, merged)
-    leave(connection, incoming)
-    if merged.added or merged.changed:
-        connection.execute(queries.clear_customer_month())
-        connection.execute(queries.build_customer_month())
+    connection.execute(queries.clear_touched_months())
+    connection.execute(queries.build_customer_month(whole=False))
+    queries.touched.drop(connection)
     return merged
 
 
@@ -115,12 +117,12 @@ def _update_orders(
     names = [column.name for column in judged.columns]
     connection.execute(judged.insert().from_select(names, queries.verdicts(incoming, lines=lines)))
     ignored, changed, new = connection.execute(queries.count_verdicts(judged)).one()
-    connection.execute(queries.drop_replaced(judged, lines=lines))
+    _take_out(connection, queries.replaced(judged, lines=lines))
     earlier = list(connection.scalars(queries.earlier_loads("orders", digest)))
     if earlier:
-        gone = connection.execute(queries.count_superseded(judged, earlier)).scalar_one()
-        connection.execute(queries.drop_superseded(judged, earlier))
+        gone = _take_out(connection, queries.superseded(judged, earlier))
         changed, new = changed + gone, max(new - gone, 0)
+    connection.execute(queries.touch_arriving(judged))
     connection.execute(queries.insert_verdicts(judged, load_id))
     leave(connection, judged)
     return Merged(ignored=int(ignored), added=int(changed + new), changed=int(changed))
@@ -128,10 +130,18 @@ def _update_orders(
 
 def _withdraw(connection: sa.Connection, withdrawn: Path, folder: Path, merged: Merged) -> Merged:
     gone = arrive(connection, "withdrawn", [sa.Column("order_id", sa.Text)], withdrawn, folder)
-    number = connection.execute(queries.count_withdrawn(gone)).scalar_one()
-    connection.execute(queries.drop_withdrawn(gone))
+    number = _take_out(connection, queries.no_sales(gone))
     leave(connection, gone)
     return Merged(merged.ignored, merged.added, merged.changed + number)
+
+
+def _take_out(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
+    """Take orders that meet a condition out of the store, their months noted; how many."""
+    number = connection.execute(queries.count_orders(which)).scalar_one()
+    if number:
+        connection.execute(queries.touch_leaving(which))
+        connection.execute(queries.drop_orders(which))
+    return int(number)
 
 
 def _append(

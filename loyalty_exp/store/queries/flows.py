@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.declare.frozen import month_of
+from loyalty_exp.store.queries.functions import exact_sum
 from loyalty_exp.store.tables import (
     assignments,
     customer_month,
@@ -103,8 +104,10 @@ def flows_of(
         values = [spend.c[name] for name in money]
         flows = sa.select(*keys, spend.c.month, *values).select_from(joined).subquery("spent")
     else:
-        sums = [
-            sa.cast(sa.func.sum(spend.c[name]), spend.c[name].type).label(name) for name in money
+        sums: list[sa.Label[Any]] = [
+            exact_sum(spend.c.revenue).label("revenue"),
+            exact_sum(spend.c.margin).label("margin"),
+            sa.cast(sa.func.sum(spend.c.orders), sa.Integer).label("orders"),
         ]
         flows = (
             sa.select(*keys, spend.c.month, *sums)
@@ -146,8 +149,8 @@ def spend_of(window: Window) -> sa.Subquery:
         sa.select(
             orders.c.customer,
             orders.c.month,
-            sa.func.sum(orders.c.revenue).label("revenue"),
-            sa.func.sum(orders.c.margin).label("margin"),
+            exact_sum(orders.c.revenue).label("revenue"),
+            exact_sum(orders.c.margin).label("margin"),
             counted.label("orders"),
         )
         .where(orders.c.month == start, orders.c.ordered_at >= window.start)
@@ -158,7 +161,7 @@ def spend_of(window: Window) -> sa.Subquery:
 
 def _contacts(window: Window, roster: sa.Subquery, names: Sequence[str]) -> sa.Subquery:
     """Variable costs and reach of the roster's units by month, from the exposures."""
-    cost = sa.func.sum(_cost_of_contact(window, roster.c.arm)).label("cost")
+    cost = exact_sum(_cost_of_contact(window, roster.c.arm)).label("cost")
     keys = [roster.c[name] for name in names]
     month = month_index(exposures.c.at)
     return (

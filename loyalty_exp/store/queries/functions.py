@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
-__all__ = ["days_between", "digest_number", "md5"]
+__all__ = ["days_between", "digest_number", "exact_sum", "md5"]
 
 
 class days_between(GenericFunction[int]):  # noqa: N801 - SQL functions are lower case
@@ -31,6 +31,20 @@ class digest_number(GenericFunction[int]):  # noqa: N801 - SQL functions are low
 
     type = sa.BigInteger()
     inherit_cache = True
+
+
+def exact_sum(amount: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
+    """Sum of amounts that has the same last bit in whatever order threads add the rows up.
+
+    Millionths, and what is left of them in steps of 2**-30, are whole numbers: doubles add these
+    up exactly below 2**53, that is to a total of 9,007 million. Cents add up as on paper.
+    """
+    millionths = amount * sa.literal_column("1000000", sa.Integer)
+    whole = sa.func.floor(millionths)
+    rest = sa.func.round((millionths - whole) * sa.literal_column("1073741824", sa.Integer))
+    more = sa.func.sum(rest).op("/")(sa.literal_column("1073741824"))
+    total = (sa.func.sum(whole) + more).self_group()
+    return total.op("/", return_type=sa.Double())(sa.literal_column("1000000"))
 
 
 _DAYS = {

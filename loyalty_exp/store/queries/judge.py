@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import sqlalchemy as sa
+
+from loyalty_exp.store.queries.functions import exact_sum
 from loyalty_exp.store.queries.load import Plan, Problem, contents
 from loyalty_exp.store.queries.parse import identifier, literal
 
@@ -49,7 +52,7 @@ def staged(rows: str, plan: Plan) -> str:
 
 def _merged_lines(rows: str, plan: Plan) -> str:
     """Lines of one order, customer and day summed into one row."""
-    summed = {"revenue": "fsum(revenue)", "margin": "fsum(margin)"}
+    summed = {name: str(exact_sum(sa.column(name))) for name in ("revenue", "margin")}
     merged = {"ordered_at": "min(ordered_at)", "channel": "min(channel)", **summed}
     listed = ", ".join(f"{merged.get(name, name)} AS {name}" for name in contents(plan))
     return (

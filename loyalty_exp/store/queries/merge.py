@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.store import tables
+from loyalty_exp.store.queries.functions import exact_sum
 
 __all__ = [
     "Additions",
@@ -17,14 +18,11 @@ __all__ = [
     "append_rejects",
     "arriving",
     "build_customer_month",
-    "clear_customer_month",
+    "clear_touched_months",
     "copy_in",
-    "count_superseded",
+    "count_orders",
     "count_verdicts",
-    "count_withdrawn",
-    "drop_replaced",
-    "drop_superseded",
-    "drop_withdrawn",
+    "drop_orders",
     "earlier_loads",
     "insert_all_orders",
     "insert_customers",
@@ -33,6 +31,12 @@ __all__ = [
     "last_load",
     "new_costs",
     "new_exposures",
+    "no_sales",
+    "replaced",
+    "superseded",
+    "touch_arriving",
+    "touch_leaving",
+    "touched",
     "verdicts",
 ]
 
@@ -150,19 +154,26 @@ def count_verdicts(judged: sa.Table) -> sa.Select[Any]:
     )
 
 
-def drop_replaced(judged: sa.Table, *, lines: bool) -> sa.Delete:
+def replaced(judged: sa.Table, *, lines: bool) -> sa.ColumnElement[bool]:
     """Orders in the store of which the source has another content, unless it has this one too."""
-    stays = sa.exists().select_from(judged).where(_identical(judged), judged.c.same)
     key = _same_key(judged, lines=lines)
     other = sa.exists().select_from(judged).where(key, sa.not_(judged.c.same))
-    return tables.orders.delete().where(other, sa.not_(stays))
+    return sa.and_(other, sa.not_(_stays(judged)))
 
 
-def count_superseded(judged: sa.Table, load_ids: Sequence[str]) -> sa.Select[Any]:
-    """How many orders `drop_superseded` takes out."""
-    stays = sa.exists().select_from(judged).where(_identical(judged), judged.c.same)
-    gone = sa.and_(tables.orders.c.load_id.in_(load_ids), sa.not_(stays))
-    return sa.select(sa.func.count()).select_from(tables.orders).where(gone)
+def superseded(judged: sa.Table, load_ids: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Orders that the same file gave when it was read in another way."""
+    return sa.and_(tables.orders.c.load_id.in_(load_ids), sa.not_(_stays(judged)))
+
+
+def no_sales(withdrawn: sa.Table) -> sa.ColumnElement[bool]:
+    """Orders in the store that the source now says are no sales."""
+    same = withdrawn.c.order_id == tables.orders.c.order_id
+    return sa.exists().select_from(withdrawn).where(same)
+
+
+def _stays(judged: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.exists().select_from(judged).where(_identical(judged), judged.c.same)
 
 
 def any_orders() -> sa.Select[Any]:
@@ -170,26 +181,14 @@ def any_orders() -> sa.Select[Any]:
     return sa.select(tables.orders.c.order_id).limit(1)
 
 
-def drop_superseded(judged: sa.Table, load_ids: Sequence[str]) -> sa.Delete:
-    """Orders that the same file gave when it was read in another way."""
-    stays = sa.exists().select_from(judged).where(_identical(judged), judged.c.same)
-    return tables.orders.delete().where(tables.orders.c.load_id.in_(load_ids), sa.not_(stays))
+def count_orders(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """How many orders of the store meet a condition."""
+    return sa.select(sa.func.count()).select_from(tables.orders).where(which)
 
 
-def count_withdrawn(withdrawn: sa.Table) -> sa.Select[Any]:
-    """How many orders `drop_withdrawn` takes out."""
-    gone = (
-        sa.exists().select_from(withdrawn).where(withdrawn.c.order_id == tables.orders.c.order_id)
-    )
-    return sa.select(sa.func.count()).select_from(tables.orders).where(gone)
-
-
-def drop_withdrawn(withdrawn: sa.Table) -> sa.Delete:
-    """Orders in the store that the source now says are no sales."""
-    gone = (
-        sa.exists().select_from(withdrawn).where(withdrawn.c.order_id == tables.orders.c.order_id)
-    )
-    return tables.orders.delete().where(gone)
+def drop_orders(which: sa.ColumnElement[bool]) -> sa.Delete:
+    """Take the orders that meet a condition out of the store."""
+    return tables.orders.delete().where(which)
 
 
 def insert_verdicts(judged: sa.Table, load_id: str) -> sa.Insert:
@@ -198,26 +197,52 @@ def insert_verdicts(judged: sa.Table, load_id: str) -> sa.Insert:
     return tables.orders.insert().from_select(_ORDER_COLUMNS, values)
 
 
-def clear_customer_month() -> sa.Delete:
-    """Empty the roll-up."""
-    return tables.customer_month.delete()
+touched = sa.Table(
+    "touched", sa.MetaData(), sa.Column("month", sa.Integer, nullable=False), prefixes=["TEMPORARY"]
+)
+"""Months that a load brings orders to or takes some out of."""
 
 
-def build_customer_month() -> sa.Insert:
-    """The roll-up of all orders; a refund counts in money and is no order."""
+def touch_arriving(judged: sa.Table) -> sa.Insert:
+    """Note the months of orders that are new or changed."""
+    month = _month(judged.c.ordered_at).label("month")
+    months = sa.select(month).where(sa.not_(judged.c.same)).distinct()
+    return touched.insert().from_select(["month"], months)
+
+
+def touch_leaving(which: sa.ColumnElement[bool]) -> sa.Insert:
+    """Note the months of orders of the store that meet a condition."""
+    months = sa.select(tables.orders.c.month).where(which).distinct()
+    return touched.insert().from_select(["month"], months)
+
+
+def clear_touched_months() -> sa.Delete:
+    """Empty the roll-up in the months of `touched`."""
+    month = tables.customer_month.c.month
+    return tables.customer_month.delete().where(month.in_(sa.select(touched.c.month)))
+
+
+def build_customer_month(*, whole: bool = True) -> sa.Insert:
+    """The roll-up of orders; a refund counts in money and is no order.
+
+    Args:
+        whole: of all months, into an empty table; else of those in `touched`.
+    """
     orders = tables.orders
     bought = sa.case((orders.c.revenue >= 0, 1), else_=0)
     rolled = (
         sa.select(
             orders.c.customer,
             orders.c.month,
-            sa.func.sum(orders.c.revenue),
-            sa.func.sum(orders.c.margin),
+            exact_sum(orders.c.revenue),
+            exact_sum(orders.c.margin),
             sa.cast(sa.func.sum(bought), sa.Integer),
         )
         .group_by(orders.c.customer, orders.c.month)
         .order_by(orders.c.customer, orders.c.month)
     )
+    if not whole:
+        rolled = rolled.where(orders.c.month.in_(sa.select(touched.c.month)))
     names = [column.name for column in tables.customer_month.columns]
     return tables.customer_month.insert().from_select(names, rolled)
 
