@@ -117,7 +117,8 @@ def _update_orders(
     names = [column.name for column in judged.columns]
     connection.execute(judged.insert().from_select(names, queries.verdicts(incoming, lines=lines)))
     ignored, changed, new = connection.execute(queries.count_verdicts(judged)).one()
-    _take_out(connection, queries.replaced(judged, lines=lines))
+    if changed:
+        _take_out(connection, queries.replaced(judged, lines=lines))
     earlier = list(connection.scalars(queries.earlier_loads("orders", digest)))
     if earlier:
         gone = _take_out(connection, queries.superseded(judged, earlier))
