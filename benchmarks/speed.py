@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -21,11 +20,12 @@ from speed_data import make
 from speed_page import page
 
 ROOT = Path(__file__).parent.parent
-ONCE = ("load", "first_time", "next_month")
-"""Long work, measured once."""
 ROUNDS = (
     "bare_scan",
     "bare_aggregate",
+    "bare_read_parquet",
+    "bare_read_csv",
+    "bare_table",
     "roll_up",
     "draw",
     "campaigns_1",
@@ -33,6 +33,8 @@ ROUNDS = (
     "campaigns_50",
 )
 PEERS = ("tea_tasting", "pandas_statsmodels", "polars")
+LONG = ("load_parquet", "load_csv", "first_time", "next_month")
+"""Measured in the first round only."""
 
 
 def measured(work: str, folder: Path) -> dict[str, float] | None:
@@ -49,11 +51,6 @@ def measured(work: str, folder: Path) -> dict[str, float] | None:
     return cost
 
 
-def middle(costs: list[dict[str, float]]) -> dict[str, float]:
-    """The median of every figure."""
-    return {name: statistics.median(cost[name] for cost in costs) for name in costs[0]}
-
-
 def machine() -> str:
     """Processor, cores and memory, in words."""
     info = Path("/proc/cpuinfo")
@@ -66,35 +63,37 @@ def machine() -> str:
 @click.command()
 @click.option("--millions", default=1.0, show_default=True, help="Customers; orders are ten times.")
 @click.option("--rounds", default=3, show_default=True)
-@click.option("--peers/--no-peers", default=True, show_default=True)
-@click.option("--once/--no-once", default=True, show_default=True, help="Loading, and a month on.")
+@click.option("--only", multiple=True, metavar="WORK", help="Some pieces of work.")
+@click.option("--add", is_flag=True, help="Add to what was measured before; else begin anew.")
 @click.option("--folder", type=Path, default=ROOT / "build" / "speed", show_default=False)
 @click.option("--output", type=Path, default=ROOT / "docs" / "benchmarks.md", show_default=False)
-def main(millions: float, rounds: int, peers: bool, once: bool, folder: Path, output: Path) -> None:
+def main(
+    millions: float, rounds: int, only: tuple[str, ...], add: bool, folder: Path, output: Path
+) -> None:
     """Measure one size and write the page of all sizes measured."""
     size = folder / f"{millions:g}m"
+    kept = size / "found.json"
     make(size, round(millions * 1_000_000))
     costs: dict[str, list[dict[str, float]]] = {}
-    works = [*ROUNDS, *(PEERS if peers else ())]
-    loads = [os.getloadavg()[0]]
+    loads: list[float] = []
+    if add and kept.exists():
+        before = json.loads(kept.read_text())
+        costs, loads = before["costs"], before["loads"]
     for number in range(rounds):
         click.echo(f"round {number + 1} of {rounds}")
-        for work in works:
-            if cost := measured(work, size):
-                costs.setdefault(work, []).append(cost)
-        loads.append(os.getloadavg()[0])
-    for work in ONCE if once else ():
-        if cost := measured(work, size):
-            costs[work] = [cost]
+        for work in [*ROUNDS, *PEERS, *(LONG if number == 0 else ())]:
+            if not only or work in only:
+                loads.append(os.getloadavg()[0])
+                if cost := measured(work, size):
+                    costs.setdefault(work, []).append(cost)
     found = {
         "millions": millions,
-        "rounds": rounds,
         "machine": machine(),
         "python": platform.python_version(),
-        "load": statistics.median(loads),
-        "costs": {work: middle(each) for work, each in costs.items()},
+        "loads": loads,
+        "costs": costs,
     }
-    (size / "found.json").write_text(json.dumps(found))
+    kept.write_text(json.dumps(found))
     sizes = [json.loads(path.read_text()) for path in sorted(folder.glob("*/found.json"))]
     output.write_text(page(sorted(sizes, key=lambda each: float(each["millions"]))))
 

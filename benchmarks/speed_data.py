@@ -74,6 +74,7 @@ def _orders(folder: Path, customers: int, path: Path) -> None:
         engine.execute(f"SET temp_directory = '{folder}'")
         shuffled = f"SELECT * FROM '{raw}' ORDER BY hash(order_id)"
         engine.execute(f"COPY ({shuffled}) TO '{path}' (FORMAT parquet)")
+        engine.execute(f"COPY (FROM '{path}') TO '{path.with_suffix('.csv')}' (HEADER)")
         for name, side in (("first", "<"), ("last", ">=")):
             part_of = f"SELECT * FROM '{path}' WHERE ordered_at {side} '{LAST_MONTH}'"
             engine.execute(f"COPY ({part_of}) TO '{folder / name}.parquet' (FORMAT parquet)")

@@ -5,9 +5,11 @@ Run by speed.py: `python benchmarks/speed_work.py WORK FOLDER`.
 
 from __future__ import annotations
 
+import atexit
 import datetime as dt
 import json
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -45,12 +47,34 @@ def duckdb_on(folder: Path) -> Any:
     return engine
 
 
+def scratch(folder: Path) -> Path:
+    """A folder for this process alone."""
+    home = Path(tempfile.mkdtemp(dir=folder))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    return home
+
+
 def bare_scan(folder: Path) -> Callable[[], Any]:
     """Every column of the file read once."""
     engine = duckdb_on(folder)
     columns = ("order_id", "customer_id", "ordered_at", "revenue", "margin")
     read = ", ".join(f"max({column})" for column in columns)
     return lambda: engine.execute(f"SELECT {read} FROM '{folder}/orders.parquet'").fetchall() and 0
+
+
+def bare_read(folder: Path, file: str) -> Callable[[], Any]:
+    """Every row and column of a file into a table in memory, types as the engine guesses them."""
+    engine = duckdb_on(folder)
+    text = f"CREATE TEMP TABLE orders AS SELECT * FROM '{folder}/{file}'"
+    return lambda: engine.execute(text).fetchall() and 0
+
+
+def bare_table(folder: Path) -> Callable[[], Any]:
+    """Every row and column of the file into a table of a new database file."""
+    engine = duckdb_on(folder)
+    engine.execute(f"ATTACH '{scratch(folder)}/kept.duckdb' AS kept")
+    text = f"CREATE TABLE kept.orders AS SELECT * FROM '{folder}/orders.parquet'"
+    return lambda: engine.execute(text).fetchall() and 0
 
 
 MONTHLY = (
@@ -61,18 +85,29 @@ MONTHLY = (
 
 
 def bare_aggregate(folder: Path) -> Callable[[], Any]:
-    """The hash-aggregate by customer and month of the file, its rows counted."""
+    """The hash-aggregate by customer and month of the file, every column of it made."""
     engine = duckdb_on(folder)
-    text = f"SELECT count(*), sum(revenue) FROM ({MONTHLY.format(folder=folder)})"
+    made = "count(*), max(customer), max(month), sum(revenue), sum(margin), sum(orders)"
+    text = f"SELECT {made} FROM ({MONTHLY.format(folder=folder)})"
     return lambda: engine.execute(text).fetchall() and 0
 
 
 def roll_up(folder: Path) -> Callable[[], Any]:
-    """The same from the file, kept in a store, sorted by customer and month."""
-    engine = duckdb_on(folder)
-    engine.execute(f"ATTACH '{tempfile.mkdtemp(dir=folder)}/kept.duckdb' AS kept")
-    text = f"CREATE TABLE kept.customer_month AS {MONTHLY.format(folder=folder)} ORDER BY 1, 2"
-    return lambda: engine.execute(text).fetchall() and 0
+    """The product's own roll-up of the orders in its store, sorted, repeatable and committed."""
+    from loyalty_exp.store.engines import open_store
+    from loyalty_exp.store.queries.merge import build_customer_month
+
+    store = open_store(f"duckdb:///{scratch(folder) / 'own.duckdb'}")
+    with store.write() as connection:
+        connection.exec_driver_sql(f"ATTACH '{folder}/store.duckdb' AS whole (READ_ONLY)")
+        connection.exec_driver_sql("INSERT INTO orders SELECT * FROM whole.orders")
+
+    def build() -> int:
+        with store.write() as connection:
+            connection.execute(build_customer_month())
+        return 0
+
+    return build
 
 
 def outcomes_of(folder: Path, campaigns: int) -> Callable[[], Any]:
@@ -152,9 +187,9 @@ def project_on(folder: Path, home: Path, orders: str) -> Any:
     return lx.open(path)
 
 
-def load(folder: Path) -> Callable[[], Any]:
+def load(folder: Path, file: str) -> Callable[[], Any]:
     """`loyalty-exp load` of the whole file into an empty store."""
-    project = project_on(folder, Path(tempfile.mkdtemp(dir=folder)), "orders.parquet")
+    project = project_on(folder, scratch(folder), file)
     return lambda: project.load() and 0
 
 
@@ -168,13 +203,13 @@ def launched(folder: Path, home: Path) -> float:
 
 def first_time(folder: Path) -> Callable[[], Any]:
     """Load all but the last month, launch and measure: the commands, with every check."""
-    home = Path(tempfile.mkdtemp(dir=folder))
+    home = scratch(folder)
     return lambda: launched(folder, home) and 0
 
 
 def next_month(folder: Path) -> Callable[[], Any]:
     """Load the last month into what `first_time` left, and measure again."""
-    home = Path(tempfile.mkdtemp(dir=folder))
+    home = scratch(folder)
     launched(folder, home)
     project = project_on(folder, home, "last.parquet")
 
@@ -327,6 +362,9 @@ def polars(folder: Path) -> Callable[[], Any]:
 
 WORK: dict[str, Work] = {
     "bare_scan": bare_scan,
+    "bare_read_parquet": lambda folder: bare_read(folder, "orders.parquet"),
+    "bare_read_csv": lambda folder: bare_read(folder, "orders.csv"),
+    "bare_table": bare_table,
     "bare_aggregate": bare_aggregate,
     "roll_up": roll_up,
     "draw": draw,
@@ -336,7 +374,8 @@ WORK: dict[str, Work] = {
     "tea_tasting": tea_tasting,
     "pandas_statsmodels": pandas_statsmodels,
     "polars": polars,
-    "load": load,
+    "load_parquet": lambda folder: load(folder, "orders.parquet"),
+    "load_csv": lambda folder: load(folder, "orders.csv"),
     "first_time": first_time,
     "next_month": next_month,
 }
@@ -347,6 +386,15 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def peak_gib() -> float:
+    """Peak memory of this process, without that of the one it was forked from."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = status.read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
 def main() -> None:
     name, folder = sys.argv[1], Path(sys.argv[2])
     counted = WORK[name](folder)
@@ -355,7 +403,7 @@ def main() -> None:
     cost = {"cpu": cpu_seconds() - cpu, "wall": time.perf_counter() - wall, "figure": figure}
     if TABLE_MADE:
         cost["table"] = TABLE_MADE[0] - cpu
-    cost["gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    cost["gib"] = peak_gib()
     print(json.dumps(cost))
 
 
