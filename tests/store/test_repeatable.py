@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from loyalty_exp.declare.sources import Data, Orders
 from loyalty_exp.store import tables
 from loyalty_exp.store.engines import Store, open_store
-from loyalty_exp.store.load import load
+from loyalty_exp.store.load import Expected, load
 from loyalty_exp.store.queries.functions import exact_sum
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -80,7 +80,7 @@ def loaded(folder: Path, name: str, *sources: Path, lines: bool = False) -> Stor
         data = Data(orders=Orders(source=source.name, lines=lines))
         load(
             store, data, project_timezone="Europe/Paris", currency="EUR", margin_rate=None,
-            base=folder, now=NOW,
+            base=folder, expected=Expected(frozenset(), {}), now=NOW,
         )  # fmt: skip
     return store
 
