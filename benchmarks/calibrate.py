@@ -1,8 +1,9 @@
 """Simulates what the method notes promise, and says which promises hold.
 
-Run `python benchmarks/calibrate.py`, or with --quick for a first look in minutes: fewer draws, the
-same bars, so that more figures are within noise. Writes docs/calibration.md. Exits 1 if a bar is
-missed.
+Run `python benchmarks/calibrate.py`: writes docs/calibration.md, exits 1 if a bar is missed without
+the tool's warning. With --quick, for every change: one draw in 25, the same seeds and bars; among
+so many figures only one that lies three Monte-Carlo errors outside its bar counts, and no page is
+written unless asked for.
 """
 
 from __future__ import annotations
@@ -28,26 +29,31 @@ from calibration.tally import Tally
 
 PAGE = Path(__file__).parent.parent / "docs" / "calibration.md"
 BLOCK = 100
-QUICK = 25
+QUICK, QUICK_NOISE = 25, 3.0
 
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help=f"one draw in {QUICK}")
     arguments.add_argument("--processes", type=int, default=2)
-    arguments.add_argument("--output", type=Path, default=PAGE)
+    arguments.add_argument("--output", type=Path, help=f"page to write ({PAGE.name} in full form)")
     chosen = arguments.parse_args()
     cells = plan()
     if chosen.quick:
         cells = {cell: max(draws // QUICK, 2 * BLOCK) for cell, draws in cells.items()}
     results = run(cells, chosen.processes)
     found = checks(results)
-    form = "Quick form: few draws, wide errors." if chosen.quick else "Full form."
-    chosen.output.write_text(page(results, found, form), encoding="utf-8")
     missed = [check for check in found if check.status == "missed"]
+    output = chosen.output or PAGE
+    if chosen.quick:
+        missed = [check for check in missed if check.distance > QUICK_NOISE]
+        output = chosen.output
+    form = "Quick form: few draws, wide errors." if chosen.quick else "Full form."
+    if output is not None:
+        output.write_text(page(results, found, form), encoding="utf-8")
     for check in missed:
         print(f"missed, bar {check.bar}: {check.label}: {check.value:.4g} ± {check.error:.2g}")
-    print(f"{len(found)} figures, {len(missed)} missed; see {chosen.output}")
+    print(f"{len(found)} figures, {len(missed)} missed")
     return 1 if missed else 0
 
 

@@ -65,6 +65,15 @@ class Experiment:
             The package's joint effects; covariate: revenue before the start; the last outcomes,
             `past_readings`, are those of the second half of the time before, adjusted by the first.
         """
+        readings = past_readings(self.past.shape[1] - self.past.shape[1] // 2)
+        return joint_effects(
+            [self.comparison(outcomes, values)],
+            [*outcomes, *readings],
+            ["x"] * len(outcomes) + ["older"] * len(readings),
+        )
+
+    def comparison(self, outcomes: list[str], values: Floats) -> Comparison:
+        """Moments of both arms of the outcomes and of the past; arguments as in `effects`."""
         half = self.past.shape[1] // 2
         older, recent = self.past[:, :half].sum(axis=1), self.past[:, half:]
         total = recent.sum(axis=1)
@@ -73,8 +82,7 @@ class Experiment:
         names = [*outcomes, *readings, "x", "older"]
         pairs = [(name, "x") for name in outcomes] + [(name, "older") for name in readings]
         arms = (Moments.from_rows(names, rows[arm], pairs) for arm in (self.treated, ~self.treated))
-        covariates = ["x"] * len(outcomes) + ["older"] * len(readings)
-        return joint_effects([Comparison(*arms)], [*outcomes, *readings], covariates)
+        return Comparison(*arms)
 
 
 def past_readings(months: int) -> list[str]:
@@ -109,6 +117,38 @@ def experiment(
     orders = everybody.orders[chosen]
     observed = after + added * treated[:, None]
     return Experiment(past, observed, added, orders[:, PRE], orders[:, POST], treated, strata)
+
+
+def joining(
+    market: str, units: int, holdout: Fraction, waves: int, rng: np.random.Generator
+) -> tuple[JointEffects, IntervalMethod]:
+    """Twelve cumulative looks, without an effect, at customers who join in waves.
+
+    Waves start two months apart where there are three, a month apart where there are six. Each is
+    drawn and adjusted on the twelve months before its own start.
+
+    Returns:
+        Effects on the cumulative outcomes, and the method of the campaign: Welch's where every
+        wave froze it, else the skewness-corrected one.
+    """
+    months = population(market).revenue[rng.choice(POPULATION, units, replace=False, shuffle=False)]
+    apart, comparisons, methods = 6 // waves, [], set()
+    for wave, rows in enumerate(np.array_split(months, waves)):
+        start = 12 + wave * apart
+        after = rows[:, 12:].copy()
+        after[:, : wave * apart] = 0.0
+        past = rows[:, start - 12 : start]
+        none = np.zeros_like(after)
+        orders = none.astype(np.int64)
+        strata = bands(past.sum(axis=1))
+        sample = Experiment(past, after, none, orders, orders, draw(strata, holdout, rng), strata)
+        comparison = sample.comparison(CUMULATIVE, after.cumsum(axis=1))
+        comparisons.append(comparison)
+        readings = past_readings(6)
+        past_effects = joint_effects([comparison], readings, ["older"] * len(readings))
+        methods.add(frozen_method(past_effects))
+    effects = joint_effects(comparisons, CUMULATIVE, ["x"] * len(CUMULATIVE))
+    return effects, IntervalMethod.W1 if methods == {IntervalMethod.W1} else IntervalMethod.W2
 
 
 def bands(past: Floats) -> Ints:

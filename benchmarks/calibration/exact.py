@@ -40,6 +40,19 @@ def boundary_error(looks: int) -> float:
     return spent(boundaries(correlation, obrien_fleming, 0.05, looks))
 
 
+def bias_of_all_draws(added: Floats, past: Floats) -> float:
+    """Exact bias of pooled CUPED over all simple draws of the same customers.
+
+    Args:
+        added: What treating each customer adds, shape (units,).
+        past: The covariate, shape (units,).
+
+    Source: `loyalty_exp.stats.leaning.expected_bias`.
+    """
+    square = (past - past.mean()) ** 2
+    return -float(added @ square / square.sum()) / (past.size - 1)
+
+
 def tea_tasting_gap(draws: int = 5) -> float:
     """Largest relative gap between W1's estimate and limits and tea-tasting's, over a few draws."""
     import pandas as pd

@@ -19,13 +19,16 @@ from calibration.draws import (
     draw,
     experiment,
     frozen_method,
+    joining,
 )
+from calibration.exact import bias_of_all_draws
 from calibration.tally import Tally
 from loyalty_exp.stats.ancova import (
     Comparison,
     IntervalMethod,
     JointEffects,
     critical_values,
+    decidable,
     interval,
     joint_effects,
     method_covariance,
@@ -33,6 +36,7 @@ from loyalty_exp.stats.ancova import (
 from loyalty_exp.stats.balance import losses
 from loyalty_exp.stats.bands import simultaneous_band
 from loyalty_exp.stats.decomposition import COMPONENTS, decompose
+from loyalty_exp.stats.leaning import expected_bias
 from loyalty_exp.stats.looks import boundaries, look_correlation, obrien_fleming
 from loyalty_exp.stats.moments import Moments
 from loyalty_exp.stats.noncompliance import effect_per_reached
@@ -60,6 +64,7 @@ class Cell:
         units: Units in all arms.
         holdout: Share held out.
         relative: Planted effect, 0.05 for +5 %.
+        waves: Draws that the units join in.
     """
 
     study: str
@@ -67,6 +72,7 @@ class Cell:
     units: int
     holdout: Fraction
     relative: float = 0.0
+    waves: int = 1
 
     def draw(self, rng: Rng) -> Experiment:
         """One simulated experiment of this cell."""
@@ -84,6 +90,9 @@ def intervals(cell: Cell, draws: int, rng: Rng) -> Tally:
         frozen = frozen_method(effects)
         welch = interval(effects, IntervalMethod.W1)
         ours = interval(effects, frozen)
+        leans = expected_bias(effects, frozen)
+        added = sample.added.sum(axis=1)
+        tally.add("exact bias/12 months", bias_of_all_draws(added, past))
         for k, (name, truth) in enumerate(
             (("one month", sample.truth[1]), ("12 months", sample.truth.sum()))
         ):
@@ -91,6 +100,7 @@ def intervals(cell: Cell, draws: int, rng: Rng) -> Tally:
             tally.interval(f"W1/{name}", welch[0][k], welch[1][k], truth, unit)
             tally.interval(f"switch/{name}", ours[0][k], ours[1][k], truth, unit)
             tally.add(f"bias/{name}", effects.estimate[k] - truth)
+            tally.add(f"warned/{name}", bool(leans.material[k]))
             tally.add(f"truth/{name}", truth)
             with np.errstate(invalid="ignore", divide="ignore"):
                 _, lower, upper = rivals.welch(values[:, k], sample.treated)
@@ -116,6 +126,19 @@ def looks(cell: Cell, draws: int, rng: Rng) -> Tally:
         error = np.sqrt(np.diag(path.covariance))
         tally.add("GrowthBook", bool((np.abs(path.estimate) > multiplier * error).any()))
         tally.add("spending", _crosses(path, frozen) if single.any() else False)
+    return tally
+
+
+def waves(cell: Cell, draws: int, rng: Rng) -> Tally:
+    """Twelve looks at a campaign that customers join in waves: false alarms."""
+    tally = Tally()
+    for _ in range(draws):
+        path, frozen = joining(cell.market, cell.units, cell.holdout, cell.waves, rng)
+        plain = _excludes_zero(interval(path, IntervalMethod.W1))
+        ours = _excludes_zero(interval(path, frozen))
+        tally.add("naive", plain.any())
+        tally.add("single", ours[-1])
+        tally.add("spending", _crosses(path, frozen) if ours.any() else False)
     return tally
 
 
@@ -286,6 +309,7 @@ STUDIES: dict[str, Callable[[Cell, int, Rng], Tally]] = {
     for function in (
         intervals,
         looks,
+        waves,
         paths,
         permutations,
         reached,
@@ -302,9 +326,11 @@ def _excludes_zero(limits: tuple[Floats, Floats]) -> npt.NDArray[np.bool_]:
 
 
 def _crosses(path: JointEffects, method: IntervalMethod) -> bool:
-    """Whether any look crosses its boundary; called only where a plain interval excludes zero.
+    """Whether any look that may decide crosses its boundary.
 
-    No boundary is below the critical value of a single look, so the other draws cannot cross.
+    Called only where a plain interval excludes zero: no boundary is below the critical value of a
+    single look, so the other draws cannot cross.
     """
     critical = boundaries(look_correlation(path), obrien_fleming, ALPHA, LOOKS)
-    return bool(_excludes_zero(interval(path, method, critical=critical)).any())
+    outside = _excludes_zero(interval(path, method, critical=critical))
+    return bool((outside & decidable(path)).any())

@@ -18,6 +18,7 @@ from loyalty_exp.stats.intervals import (
     RelativeEffects,
     choose_method,
     critical_values,
+    decidable,
     interval,
     interval_notes,
     method_covariance,
@@ -39,6 +40,7 @@ __all__ = [
     "RelativeEffects",
     "choose_method",
     "critical_values",
+    "decidable",
     "interval",
     "interval_notes",
     "joint_effects",
@@ -90,6 +92,10 @@ class JointEffects:
         raw_mean_control: Unadjusted mean of the holdout.
         raw_variance: Variance of the unadjusted difference.
         theta: Slope on the covariate, averaged over strata by their size.
+        slope_bias: Bias expected of the estimate because the slope depends on the draw, as a share
+            of the effect, were that in proportion to what each customer is expected to buy;
+            below 0 towards no effect. See `expected_bias`. NaN without third moments, or where
+            mean_control is not positive.
         notes: Reasons and warnings per outcome.
     """
 
@@ -111,6 +117,7 @@ class JointEffects:
     raw_mean_control: Floats
     raw_variance: Floats
     theta: Floats
+    slope_bias: Floats
     notes: Notes
 
     @property
@@ -152,6 +159,7 @@ class JointEffects:
             raw_mean_control=self.raw_mean_control[keep],
             raw_variance=self.raw_variance[keep],
             theta=self.theta[keep],
+            slope_bias=self.slope_bias[keep],
             notes=tuple(self.notes[index] for index in keep),
         )
 
@@ -199,6 +207,7 @@ def joint_effects(
                 array[:, void] = np.nan
     variance = np.diag(sums["cov_t"]) + np.diag(sums["cov_c"])
     pooled = np.diag(sums["pooled_t"]) + np.diag(sums["pooled_c"])
+    held = np.where(sums["mean_c"] > 0, sums["mean_c"], np.nan)
     return JointEffects(
         outcomes=tuple(outcomes),
         estimate=sums["mean_t"] - sums["mean_c"],
@@ -218,6 +227,7 @@ def joint_effects(
         raw_mean_control=sums["raw_mean_c"],
         raw_variance=sums["raw_var_t"] + sums["raw_var_c"],
         theta=sums["theta"],
+        slope_bias=-sums["leverage"] / held,
         notes=notes,
     )
 
@@ -275,7 +285,7 @@ def _stratum(
     treated, control = comparison.treated.select(wanted), comparison.control.select(wanted)
     both = treated + control
     weight = both.n / total
-    theta, residual = _residual_weights(both, outcomes, covariates)
+    theta, residual, pull = _residual_weights(both, outcomes, covariates)
     y = [wanted.index(name) for name in outcomes]
     part = {"theta": weight * theta, "welch": np.zeros(len(y)), "cumulant": np.zeros(len(y))}
     pooled = np.zeros((len(y), len(y)))
@@ -296,6 +306,8 @@ def _stratum(
         part[f"raw_mean_{arm}"] = weight * sample.mean[y]
         raw = np.diag(sample.scatter)[y] / ((sample.n - 1) * sample.n)
         part[f"raw_var_{arm}"] = weight**2 * raw
+    part["leverage"] = (part["mean_c"] + weight * theta * pull) / (both.n - 1)
+    part["leverage"][theta == 0] = 0.0
     part["pooled_t"] = weight**2 * pooled / treated.n
     part["pooled_c"] = weight**2 * pooled / control.n
     part["cumulant"] = weight**3 * k * (1 / treated.n**2 - 1 / control.n**2)
@@ -304,9 +316,14 @@ def _stratum(
 
 def _residual_weights(
     both: Moments, outcomes: Sequence[str], covariates: Sequence[str | None]
-) -> tuple[Floats, Floats]:
-    """Slopes theta (q,) on all units and the matrix (q, p) that makes e = Y - theta X."""
-    theta = np.zeros(len(outcomes))
+) -> tuple[Floats, Floats, Floats]:
+    """Slopes theta (q,) on all units, the matrix (q, p) that makes e = Y - theta X, and k3/S (q,).
+
+    The last is the third central moment of X over its variance: how far above the mean X is where
+    the slope is decided.
+    """
+    theta, pull = np.zeros(len(outcomes)), np.zeros(len(outcomes))
+    third = _third_sums(both, outcomes, covariates)[:, 3]
     residual = np.zeros((len(outcomes), len(both.names)))
     for row, (outcome, covariate) in enumerate(zip(outcomes, covariates, strict=True)):
         y = both.position(outcome)
@@ -317,8 +334,9 @@ def _residual_weights(
         spread = both.scatter[x, x]
         if spread > ROUNDING * both.n * both.mean[x] ** 2:
             theta[row] = both.scatter[x, y] / spread
+            pull[row] = third[row] / spread
         residual[row, x] -= theta[row]
-    return theta, residual
+    return theta, residual, pull
 
 
 def _third_sums(
@@ -378,6 +396,7 @@ def _nothing(
         square,
         square,
         float("nan"),
+        row,
         row,
         row,
         row,

@@ -23,6 +23,7 @@ __all__ = [
     "RelativeEffects",
     "choose_method",
     "critical_values",
+    "decidable",
     "interval",
     "interval_notes",
     "method_covariance",
@@ -111,6 +112,15 @@ def choose_method(skewness: ArrayLike) -> IntervalMethod:
     if sizes[-1] > TOO_SKEWED:
         return IntervalMethod.TOO_FEW
     return IntervalMethod.W1 if bool((sizes <= SKEWED).all()) else IntervalMethod.W2
+
+
+def decidable(effects: JointEffects) -> NDArray[np.bool_]:
+    """Whether a claim may rest on each effect, (q,): not where |gamma| > 1.5.
+
+    Past that the correction for skewness is clipped, and the interval leans on a handful of
+    customers. An unknown skewness (NaN) counts as small; W2 gives no interval then.
+    """
+    return ~(np.abs(effects.skewness) > TOO_SKEWED)
 
 
 def method_covariance(effects: JointEffects, method: IntervalMethod) -> tuple[Floats, Floats]:

@@ -44,6 +44,7 @@ def from_means(
         raw_mean_control=row,
         raw_variance=row,
         theta=row,
+        slope_bias=row,
         notes=((),) * 3,
     )
 

@@ -52,6 +52,7 @@ def hand_made(estimate: float, skewness: float, df: float = 50.0) -> JointEffect
         raw_mean_control=one,
         raw_variance=one,
         theta=one,
+        slope_bias=one,
         notes=((),),
     )
 
