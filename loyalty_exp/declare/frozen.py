@@ -7,7 +7,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 __all__ = ["Calendar", "FrozenPlan", "StratumCounts", "month_label", "month_of"]
@@ -49,7 +49,8 @@ class FrozenPlan:
     alpha: float
     spending: str
     methods: Mapping[str, str]
-    """Interval ('W1' or 'W2') of 'arm:metric', decided on the pre-period."""
+    """Interval ('w1', 'w2' or 'too few') of 'arm:metric' against the holdout and, of two treated
+    arms, of 'arm:against:metric'; decided on the pre-period."""
     caps: Mapping[str, float | None]
     """Cap of a unit's monthly figure by metric: 99th percentile of the positive pre-months."""
     arms: tuple[str, ...]
@@ -66,11 +67,18 @@ class FrozenPlan:
     roster_sum: str
     """Sum over the roster of the first 15 hex digits of md5(unit:customer:stratum:arm)."""
     version: str
+    skewness: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    """What each of `methods` was decided by: skewness gamma of the pre-period's estimate in each
+    month and, last, in all together, to six digits; None where nothing varies, empty without
+    history. Absent from plans older than it."""
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, ISO dates."""
+        frozen = asdict(self)
+        if not self.skewness:
+            del frozen["skewness"]
         return json.dumps(
-            asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
+            frozen, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
         )
 
     @property
@@ -91,7 +99,8 @@ class FrozenPlan:
         data["flow"] = tuple((step, units) for step, units in data["flow"])
         for name in ("arms", "percents", "band_cuts"):
             data[name] = tuple(data[name])
-        return cls(**{field.name: data[field.name] for field in fields(cls)})
+        data["skewness"] = {key: tuple(g) for key, g in data.get("skewness", {}).items()}
+        return cls(**{part.name: data[part.name] for part in fields(cls) if part.name in data})
 
     @property
     def holdout(self) -> str:

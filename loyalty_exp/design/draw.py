@@ -8,11 +8,14 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import hashlib
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from loyalty_exp.declare.frozen import FrozenPlan, StratumCounts, month_of
@@ -26,7 +29,7 @@ from loyalty_exp.design.audience import (
 )
 from loyalty_exp.errors import LaunchError
 from loyalty_exp.stats.allocation import allocate
-from loyalty_exp.stats.ancova import IntervalMethod, choose_method, joint_effects
+from loyalty_exp.stats.ancova import choose_method, joint_effects
 from loyalty_exp.store.outcomes import covariate_of, read_outcomes
 from loyalty_exp.store.queries import draw as queries
 from loyalty_exp.store.queries import erase
@@ -180,6 +183,7 @@ def freeze_wave(
     """
     looks = planned_looks(start, campaign.measure_until)
     past = _past_window(connection, drawn, start, looks, by_customer=campaign.unit == "customer_id")
+    skewness = _skewness(connection, past, drawn.arms)
     by_arm = [
         (f"arm: {arm}", sum(row.counts[place] for row in drawn.strata))
         for place, arm in enumerate(drawn.arms)
@@ -204,7 +208,7 @@ def freeze_wave(
         looks=looks,
         alpha=campaign.alpha,
         spending=campaign.spending,
-        methods=_methods(connection, past, drawn.arms),
+        methods=_methods(skewness),
         caps={metric: _cap(connection, past, metric) for metric in ("revenue", "margin", "orders")},
         arms=drawn.arms,
         percents=_percents(campaign),
@@ -216,6 +220,7 @@ def freeze_wave(
         salt=drawn.salt,
         roster_sum=connection.scalar(queries.roster_sum(drawn.campaign, drawn.wave)) or "0",
         version=version,
+        skewness=skewness,
     )
     connection.execute(
         launches.insert().values(
@@ -355,26 +360,40 @@ def _past_window(
     )
 
 
-def _methods(
+def _skewness(
     connection: sa.Connection, window: Window | None, arms: Sequence[str]
-) -> dict[str, str]:
-    """The interval of each arm and metric, from the skewness of the pre-period's readings.
+) -> dict[str, tuple[float | None, ...]]:
+    """Skewness of the pre-period's readings of every comparison and metric, to six digits.
 
-    Without history the skewness is unknown and the careful interval is taken.
+    Each month, and last all together; of each treated arm against the holdout, 'arm:metric', and
+    against the treated arms after it, 'arm:against:metric'. Nothing without history; None where
+    nothing varies in a reading.
     """
-    names = [f"{arm}:{metric}" for arm in arms[1:] for metric in (*METRICS, "net")]
+    metrics = (*METRICS, "net")
+    pairs = [(arm, arms[0], arm) for arm in arms[1:]]
+    pairs += [(a, b, f"{a}:{b}") for a, b in itertools.combinations(arms[1:], 2)]
+    keys = [f"{key}:{metric}" for _, _, key in pairs for metric in metrics]
     if window is None:
-        return dict.fromkeys(names, IntervalMethod.W2.value)
+        return dict.fromkeys(keys, ())
     outcomes = read_outcomes(connection, [window], {})
     readings = [*map(str, range(window.months)), f"c{window.months - 1}"]
-    chosen: dict[str, str] = {}
-    for name in names:
-        arm, metric = name.split(":")
-        variables = [f"{metric}_{reading}" for reading in readings]
-        covariates = [covariate_of(variable) for variable in variables]
-        effects = joint_effects(outcomes.comparisons(arm, arms[0]), variables, covariates)
-        chosen[name] = choose_method(effects.skewness).value
-    return chosen
+    variables = [f"{metric}_{reading}" for metric in metrics for reading in readings]
+    covariates = [covariate_of(variable) for variable in variables]
+    found = []
+    for arm, against, _ in pairs:
+        effects = joint_effects(outcomes.comparisons(arm, against), variables, covariates)
+        for gammas in effects.skewness.reshape(len(metrics), -1):
+            known = [None if np.isnan(gamma) else float(f"{gamma:.6g}") for gamma in gammas]
+            found.append(tuple(known))
+    return dict(zip(keys, found, strict=True))
+
+
+def _methods(skewness: Mapping[str, Sequence[float | None]]) -> dict[str, str]:
+    """The interval of each comparison; the careful one where the skewness is unknown."""
+    return {
+        key: choose_method([math.nan if g is None else g for g in gammas] or math.nan).value
+        for key, gammas in skewness.items()
+    }
 
 
 def _cap(connection: sa.Connection, past: Window | None, metric: str) -> float | None:

@@ -100,18 +100,23 @@ def governing(plans: Sequence[FrozenPlan]) -> FrozenPlan:
         if all(plan.methods[name] == plain for plan in plans)
         else IntervalMethod.W2.value
         for name in plans[0].methods
+        if all(name in plan.methods for plan in plans)
     }
     return replace(plans[0], methods=methods)
 
 
 def method_of(plan: FrozenPlan, question: Question, metric: str) -> IntervalMethod:
-    """The frozen method against the holdout; between treated arms what their sizes ask for.
+    """The method frozen at launch for a comparison and metric.
 
-    Treated arms of like size have no skewed difference: Welch's. Where one has more than twice the
-    units of the other, the careful one: it is a small holdout to the other.
+    Plans older than the freezing of treated arms against each other: what the sizes ask for.
+    Welch's where they are alike; where one arm has more than twice the units of the other, it is a
+    small holdout to it, and the careful one.
     """
     if question.against == plan.holdout:
         return IntervalMethod(plan.methods[f"{question.arm}:{metric}"])
+    frozen = plan.methods.get(f"{question.arm}:{question.against}:{metric}")
+    if frozen is not None:
+        return IntervalMethod(frozen)
     sizes = sorted(plan.units_of(arm) for arm in (question.arm, question.against))
     return IntervalMethod.W2 if sizes[1] > UNLIKE * sizes[0] else IntervalMethod.W1
 

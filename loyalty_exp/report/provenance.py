@@ -77,10 +77,17 @@ def _draw_fold(t: Tongue, plan: FrozenPlan) -> Fold:
     )
 
 
+def _method(t: Tongue, plan: FrozenPlan, key: str) -> str:
+    """A frozen interval, with the largest skewness of the past's readings where it was kept."""
+    text = f"{key.replace('_', ' ')} {plan.methods[key]}"
+    known = [gamma for gamma in plan.skewness.get(key, ()) if gamma is not None]
+    return f"{text} (γ {t.number(max(known, key=abs), 2)})" if known else text
+
+
 def _plan_fold(t: Tongue, result: CampaignResult) -> Fold:
     _ = t.gettext
     plan = result.plan
-    methods = sorted(plan.methods.items())
+    methods = [_method(t, plan, key) for key in sorted(plan.methods)]
     caps = [
         f"{metric_name(t, m)} {t.number(cap, 2)}"
         for m, cap in sorted(plan.caps.items())
@@ -97,10 +104,7 @@ def _plan_fold(t: Tongue, result: CampaignResult) -> Fold:
         (_("Planned readings"), t.number(plan.looks)),
         (_("Chance of a false alarm over all readings"), t.percent(plan.alpha)),
         (_("How it is spent over the readings"), plan.spending),
-        (
-            _("Interval"),
-            "; ".join(f"{key.replace('_', ' ')} {value}" for key, value in methods) or "–",
-        ),
+        (_("Interval"), "; ".join(methods) or "–"),
         (_("Monthly caps"), "; ".join(caps) or "–"),
         (_("Days before a month closes"), t.number(plan.settle_days)),
         (

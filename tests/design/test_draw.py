@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -297,9 +298,28 @@ def test_changes_name_the_fields_edited_after_the_launch(store: Store) -> None:
 def test_the_interval_is_chosen_from_the_past_and_frozen(store: Store) -> None:
     plan = launch(store, campaign())
     metrics = ("revenue", "margin", "orders", "active", "net")
-    assert set(plan.methods) == {f"{arm}:{m}" for arm in ("call", "voucher") for m in metrics}
-    assert set(plan.methods.values()) <= {"w1", "w2", "too few"}
+    pairs = ("call", "voucher", "call:voucher")
+    assert set(plan.methods) == {f"{pair}:{m}" for pair in pairs for m in metrics}
+    assert plan.skewness.keys() == plan.methods.keys()
+    for key, gammas in plan.skewness.items():
+        sizes = np.abs(np.array(gammas, dtype=float))
+        assert len(sizes) > 1, "months, and all together"
+        few, plain = sizes[-1] > 1.5, bool((sizes <= 0.2).all())
+        assert plan.methods[key] == ("too few" if few else "w1" if plain else "w2")
     assert plan.caps["revenue"] is not None
+
+
+def test_a_plan_from_before_the_skewness_was_kept_reads_and_digests_as_it_was(
+    store: Store,
+) -> None:
+    plan = launch(store, campaign())
+    old = json.loads(plan.to_json())
+    del old["skewness"]
+    text = json.dumps(old, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    again = FrozenPlan.from_json(text)
+    assert again.skewness == {}
+    assert again.to_json() == text
+    assert again.digest == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_another_seed_or_campaign_is_another_draw() -> None:

@@ -198,3 +198,12 @@ def test_the_methods_of_several_waves_are_those_that_suit_them_all() -> None:
         "b:orders",
     }
     assert set(plan.methods.values()) == {"w1", "w2"}
+
+
+def test_pairs_of_arms_are_governed_by_what_every_wave_froze() -> None:
+    first, second = plan_of(), plan_of(wave=1)
+    with_pairs = dict(first.methods) | {"a:b:revenue": "w1", "a:b:orders": "w1"}
+    later = dict(second.methods) | {"a:b:revenue": "w2"}
+    plan = governing([replace(first, methods=with_pairs), replace(second, methods=later)])
+    assert plan.methods["a:b:revenue"] == "w2"
+    assert "a:b:orders" not in plan.methods

@@ -272,7 +272,14 @@ def test_basket_and_frequency_equal_tea_tasting_and_say_whom_they_compare() -> N
     assert len(rows) == 2 * (CALENDAR.begun + 1)
 
 
-def test_between_treated_arms_the_method_follows_their_sizes() -> None:
+def test_between_treated_arms_the_frozen_method_holds() -> None:
+    methods = dict(plan_of().methods) | {"a:b:revenue": "w2"}
+    plan = plan_of(methods=methods)
+    assert method_of(plan, Question("a", "b"), "revenue") == "w2"
+    assert method_of(plan, Question("a", "holdout"), "revenue") == "w1"
+
+
+def test_between_treated_arms_of_older_plans_the_method_follows_their_sizes() -> None:
     pair, metric = Question("a", "b"), "revenue"
     for counts, method in (((90, 100, 200), "w1"), ((90, 100, 201), "w2"), ((90, 201, 100), "w2")):
         plan = plan_of(strata=(StratumCounts("z", sum(counts), counts),))
