@@ -1,7 +1,7 @@
 """Simulates what the method notes promise, and says which promises hold.
 
 Run `python benchmarks/calibrate.py`: writes docs/calibration.md, exits 1 if a bar is missed without
-the tool's warning. With --quick, for every change: one draw in 25, the same seeds and bars; among
+the tool's warning. With --quick, for every change: one draw in 40, the same seeds and bars; among
 so many figures only one that lies three Monte-Carlo errors outside its bar counts, and no page is
 written unless asked for.
 """
@@ -29,7 +29,7 @@ from calibration.tally import Tally
 
 PAGE = Path(__file__).parent.parent / "docs" / "calibration.md"
 BLOCK = 100
-QUICK, QUICK_NOISE = 25, 3.0
+QUICK, QUICK_NOISE = 40, 3.0
 
 
 def main() -> int:
@@ -40,7 +40,7 @@ def main() -> int:
     chosen = arguments.parse_args()
     cells = plan()
     if chosen.quick:
-        cells = {cell: max(draws // QUICK, 2 * BLOCK) for cell, draws in cells.items()}
+        cells = {cell: max(draws // QUICK, BLOCK) for cell, draws in cells.items()}
     results = run(cells, chosen.processes)
     found = checks(results)
     missed = [check for check in found if check.status == "missed"]

@@ -46,9 +46,10 @@ n - 1. The draw's strata take a little of it away.
 """
 WARNED = """\
 The estimator stays what it is, and the tool warns: where the formula, with an effect in proportion
-to what each customer is expected to buy, gives .04 standard errors or more, and the effect is at
-least 1.28 of them, the page says by how much the adjusted figure is expected to be too low or too
-high. Share of draws with that warning, over 12 months:
+to what each customer is expected to buy, gives .04 standard errors or more, and the effect is one
+or more, the page says by how much the adjusted figure is expected to be too low or too high. In a
+single month an effect is harder to tell from none; the warning on the twelve months then stands on
+the same page. Share of draws with that warning, over 12 months:
 
 """
 LOOKS = """\

@@ -100,7 +100,7 @@ def intervals(cell: Cell, draws: int, rng: Rng) -> Tally:
             tally.interval(f"W1/{name}", welch[0][k], welch[1][k], truth, unit)
             tally.interval(f"switch/{name}", ours[0][k], ours[1][k], truth, unit)
             tally.add(f"bias/{name}", effects.estimate[k] - truth)
-            tally.add(f"warned/{name}", bool(leans.material[k]))
+            tally.add(f"warned/{name}", bool(leans.material[k:2].any()))
             tally.add(f"truth/{name}", truth)
             with np.errstate(invalid="ignore", divide="ignore"):
                 _, lower, upper = rivals.welch(values[:, k], sample.treated)

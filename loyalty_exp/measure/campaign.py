@@ -30,6 +30,7 @@ from loyalty_exp.measure.effects import (
     ratio_rows,
 )
 from loyalty_exp.measure.family import step_down
+from loyalty_exp.measure.influence import influence, read_largest
 from loyalty_exp.measure.paid import LEFT_OUT, costs_paid
 from loyalty_exp.measure.results import (
     ArmResult,
@@ -44,10 +45,8 @@ from loyalty_exp.measure.results import (
 )
 from loyalty_exp.measure.small import (
     LARGEST_ROSTER,
-    influence,
     path_band,
     permutation_p_value,
-    read_largest,
     read_units,
     with_path_band,
 )
@@ -123,7 +122,7 @@ def measure_campaign(
                 else permutation_p_value(plans[0], units, calendar, arm),
                 influence=()
                 if largest is None or not calendar.closed
-                else influence(plan, outcomes, largest, calendar, arm),
+                else influence(plan, outcomes, largest, calendar, arm, money[arm], looks[arm]),
             )
         )
     return CampaignResult(

@@ -29,6 +29,7 @@ from loyalty_exp.stats.ancova import (
     IntervalMethod,
     JointEffects,
     critical_values,
+    decidable,
     interval,
     interval_notes,
     joint_effects,
@@ -66,6 +67,7 @@ class _Path:
     estimate: Floats
     lower: Floats
     upper: Floats
+    decidable: NDArray[np.bool_]
 
     def total(self, k: int, units: int, less: float = 0.0) -> Estimate:
         """The effect at the end of month k on so many units, less a certain amount."""
@@ -188,7 +190,7 @@ def _path(
     method = method_of(plan, Question(arm, plan.holdout), metric)
     boundary = look_boundaries(plan, chosen, alphas=alphas)
     lower, upper = interval(chosen, method, critical=boundary)
-    return _Path(names, method, boundary, chosen.estimate, lower, upper)
+    return _Path(names, method, boundary, chosen.estimate, lower, upper, decidable(chosen))
 
 
 def _fixed_cost(
@@ -247,6 +249,7 @@ def _months(
             incremental_margin=paths["margin"].total(k, units),
             cost=costs.at(k),
             net=paths["net"].total(k, units, costs.certain(k)),
+            decidable=bool(paths["net"].decidable[k]),
         )
         for k in range(calendar.begun)
     )

@@ -18,6 +18,7 @@ from loyalty_exp.stats.ancova import (
     IntervalMethod,
     JointEffects,
     Reason,
+    decidable,
     interval,
     interval_notes,
     joint_effects,
@@ -27,6 +28,7 @@ from loyalty_exp.stats.ancova import (
     relative_effects,
 )
 from loyalty_exp.stats.bands import simultaneous_band
+from loyalty_exp.stats.leaning import ExpectedBias, expected_bias
 from loyalty_exp.stats.looks import boundaries, look_correlation, spending_function
 from loyalty_exp.stats.ratios import ratio_effect
 from loyalty_exp.store.outcomes import ALL, Outcomes, covariate_of
@@ -63,6 +65,8 @@ UNLIKE = 2
 EXPLORATORY_POINTS = 1024
 """Integration points for a part of the audience: the error spent is then within .0025 of alpha."""
 
+TOO_LOW = "take care: adjusting for the past is expected to make this figure somewhat too low"
+TOO_HIGH = "take care: adjusting for the past is expected to make this figure somewhat too high"
 AMONG_BUYERS = "among buyers: not an effect on the same people"
 
 
@@ -208,12 +212,14 @@ def effect_rows(
         method = method_of(plan, question, metric)
         path = effects.select(names_of(metric, months, cumulative=False))
         band = simultaneous_band(path, method, 1 - plan.alpha, points).critical
-        rows += _rows(plan, path, method, question, metric, calendar, np.full(months, band))
+        lean = _lean(effects, path, method)
+        rows += _rows(plan, path, method, question, metric, calendar, np.full(months, band), lean)
         if closed:
             looks = effects.select(names_of(metric, closed, cumulative=True))
             last = looks.select([f"{metric}_c{closed - 1}"])
             boundary = look_boundaries(plan, looks, points)[-1:]
-            rows += _rows(plan, last, method, question, metric, None, boundary)
+            lean = _lean(effects, last, method)
+            rows += _rows(plan, last, method, question, metric, None, boundary, lean)
     return rows
 
 
@@ -302,6 +308,7 @@ def estimate_looks(
     method = method_of(plan, question, metric)
     boundary = look_boundaries(plan, effects, alphas=alphas)
     lower, upper = interval(effects, method, critical=boundary)
+    decided = decidable(effects)
     z = np.sign(effects.estimate) * stats.norm.isf(p_values(effects, method) / 2)
     return tuple(
         Look(
@@ -310,10 +317,21 @@ def estimate_looks(
             effect=Estimate(finite(effects.estimate[k]), finite(lower[k]), finite(upper[k])),
             z=finite(z[k]),
             boundary=finite(boundary[k]),
-            significant=bool(lower[k] > 0 or upper[k] < 0),
+            significant=bool(decided[k] and (lower[k] > 0 or upper[k] < 0)),
         )
         for k in range(calendar.closed)
     )
+
+
+def _lean(effects: JointEffects, chosen: JointEffects, method: IntervalMethod) -> ExpectedBias:
+    """Bias expected of some of the effects; the net result leans as the margin in it does.
+
+    What contacts cost is certain and leans nowhere.
+    """
+    names = [name.replace("net_", "margin_") for name in chosen.outcomes]
+    if set(names) <= set(effects.outcomes):
+        chosen = effects.select(names)
+    return expected_bias(chosen, method)
 
 
 def _rows(
@@ -324,6 +342,7 @@ def _rows(
     metric: str,
     calendar: Calendar | None,
     critical: Floats,
+    lean: ExpectedBias,
 ) -> list[EffectRow]:
     """One row an outcome: months of the calendar, or without one the cumulative effect."""
     level = 1 - plan.alpha
@@ -338,6 +357,8 @@ def _rows(
     rows = []
     for k in range(len(effects.outcomes)):
         said = dict.fromkeys([*notes[k], *relative.notes[k]])
+        if lean.material[k]:
+            said[TOO_LOW if lean.amount[k] < 0 else TOO_HIGH] = None
         rows.append(
             EffectRow(
                 campaign=plan.campaign,
@@ -367,6 +388,7 @@ def _rows(
                 notes="; ".join(said),
                 simultaneous_ci_lower=finite(wide_lower[k]),
                 simultaneous_ci_upper=finite(wide_upper[k]),
+                expected_bias=finite(lean.amount[k]),
             )
         )
     return rows

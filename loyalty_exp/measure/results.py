@@ -87,6 +87,9 @@ class EffectRow:
     notes: str
     simultaneous_ci_lower: float | None = None
     simultaneous_ci_upper: float | None = None
+    expected_bias: float | None = None
+    """By how much the adjustment is expected to make `effect_per_customer` too high (below 0: too
+    low), were the effect in proportion to what each customer buys; a note where it matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,8 @@ class Look:
     """One reading of the cumulative primary effect at a closed month, as it was then.
 
     `effect` per unit with the sequential interval; `z` and `boundary` are normal quantiles of the
-    frozen method: the interval leaves 0 out exactly where z lies beyond the boundary.
+    frozen method: the interval leaves 0 out exactly where z lies beyond the boundary. Nothing is
+    significant where a handful of customers decides the reading (skewness above 1.5).
     """
 
     month: str
@@ -107,13 +111,18 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class MoneyMonth:
-    """Cumulative money at the end of a month, for all treated units of an arm."""
+    """Cumulative money at the end of a month, for all treated units of an arm.
+
+    `decidable` is False where a handful of customers decides the net result (skewness above 1.5):
+    no verdict rests on such a reading.
+    """
 
     month: str
     closed: bool
     incremental_margin: Estimate
     cost: float
     net: Estimate
+    decidable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +208,16 @@ class Wearout:
 
 @dataclass(frozen=True, slots=True)
 class Influence:
-    """The cumulative effect per unit without the largest units of each arm."""
+    """The last reading without the units of each arm that brought the most net margin.
+
+    `effect` is that on the primary metric per unit, `net` the net result of all treated units in
+    currency, both by the frozen method at the reading's own boundary. `same_sign` and
+    `same_verdict` speak of the net result: its sign, and what its interval would decide.
+    """
 
     removed: int
     effect: Estimate
+    net: Estimate
     same_sign: bool
     same_verdict: bool
 

@@ -1,4 +1,4 @@
-"""Small lists and large customers: permutation test, exact path band, who carries the effect.
+"""Small lists: the permutation test and the exact band of the path.
 
 Unit rows are read for rosters of up to 10,000 units only, kept in memory and never written.
 """
@@ -14,21 +14,17 @@ from numpy.typing import NDArray
 
 from loyalty_exp.declare.frozen import Calendar, FrozenPlan
 from loyalty_exp.measure.effects import Question, finite, method_of
-from loyalty_exp.measure.results import EffectRow, Estimate, Influence
-from loyalty_exp.stats.ancova import Comparison, IntervalMethod, interval, joint_effects
-from loyalty_exp.stats.moments import Moments
+from loyalty_exp.measure.results import EffectRow, Estimate
+from loyalty_exp.stats.ancova import IntervalMethod
 from loyalty_exp.stats.resampling import max_t_band, permutation_test
-from loyalty_exp.store.outcomes import ALL, Outcomes, covariate_of, pooled_waves
-from loyalty_exp.store.queries.moments import Window, largest_units, unit_rows
+from loyalty_exp.store.outcomes import ALL
+from loyalty_exp.store.queries.moments import Window, unit_rows
 
 __all__ = [
     "LARGEST_ROSTER",
-    "Largest",
     "Units",
-    "influence",
     "path_band",
     "permutation_p_value",
-    "read_largest",
     "read_units",
     "with_path_band",
 ]
@@ -39,10 +35,6 @@ Bools = NDArray[np.bool_]
 LARGEST_ROSTER = 10_000
 """Units up to which rows are read."""
 FEW_UNITS, FEW_BUYERS = 200, 50
-REMOVED = (1, 5, 10)
-
-Largest = Mapping[tuple[int, str], Floats]
-"""By wave and arm: cumulative figure and pre-period figure of the largest units, (units, 2)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,20 +82,6 @@ def read_units(connection: sa.Connection, windows: Sequence[Window]) -> Units:
         waves=len(windows),
         values=dict(zip(windows[0].variables, table.T, strict=True)),
     )
-
-
-def read_largest(
-    connection: sa.Connection, windows: Sequence[Window], metric: str, closed: int
-) -> Largest:
-    """The largest units of each wave and arm by the cumulative figure, as many as are removed."""
-    found: dict[tuple[int, str], list[tuple[float, float]]] = {}
-    for window in windows:
-        statement = largest_units(window, metric, closed, max(REMOVED))
-        for row in connection.execute(statement).mappings():
-            total = sum(float(row[f"{metric}_{k}"]) for k in range(closed))
-            key = (window.wave, str(row["arm"]))
-            found.setdefault(key, []).append((total, float(row[f"{metric}_x"])))
-    return {key: np.array(rows, dtype=np.float64) for key, rows in found.items()}
 
 
 def permutation_p_value(
@@ -179,106 +157,7 @@ def with_path_band(
     ]
 
 
-def influence(
-    plan: FrozenPlan, outcomes: Outcomes, largest: Largest, calendar: Calendar, arm: str
-) -> tuple[Influence, ...]:
-    """The cumulative primary effect without the 1, 5 and 10 largest units of each arm.
-
-    Their moments are taken off, so that no other unit is read. Verdicts are compared like for
-    like: whether Welch's interval lies above, below or around 0, with everybody and without them.
-    Where too few decide the result there are no limits, and so no verdict to compare.
-
-    Args:
-        plan: the frozen plan.
-        outcomes: moments by wave, arm and segment.
-        largest: the largest units by the primary metric over the closed months.
-        calendar: which months are closed.
-        arm: a treated arm.
-    """
-    pools = pooled_waves(outcomes.arm(arm), outcomes.arm(plan.holdout))
-    if not calendar.closed or not pools:
-        return ()
-    name = f"{plan.metric}_c{calendar.closed - 1}"
-    names = (name, covariate_of(name))
-    whole = outcomes.comparisons(arm, plan.holdout)
-    waves = [wave for pool in pools for wave in pool]
-    frozen = method_of(plan, Question(arm, plan.holdout), plan.metric)
-    method = frozen if frozen is IntervalMethod.TOO_FEW else IntervalMethod.W1
-
-    def without(count: int) -> Estimate:
-        gone = {side: _ranked(largest, waves, side, count) for side in (arm, plan.holdout)}
-        comparisons = [
-            Comparison(
-                _less(part.treated.select(names), _of(gone[arm], pool)),
-                _less(part.control.select(names), _of(gone[plan.holdout], pool)),
-            )
-            for part, pool in zip(whole, pools, strict=True)
-        ]
-        effects = joint_effects(comparisons, names[:1], names[1:])
-        lower, upper = interval(effects, method, 1 - plan.alpha)
-        return Estimate(finite(effects.estimate[0]), finite(lower[0]), finite(upper[0]))
-
-    everybody = without(0)
-    lines = [(count, without(count)) for count in REMOVED]
-    return tuple(
-        Influence(
-            removed=count,
-            effect=effect,
-            same_sign=_sign(effect.value) == _sign(everybody.value),
-            same_verdict=_side(effect) == _side(everybody),
-        )
-        for count, effect in lines
-        if effect.value is not None
-    )
-
-
 def _pair(units: Units, arm: str, holdout: str) -> tuple[Bools, Bools]:
     """Which units are in the two arms, and which of these are treated."""
     chosen = np.isin(units.arm, [arm, holdout])
     return chosen, units.arm[chosen] == arm
-
-
-def _ranked(largest: Largest, waves: Sequence[int], arm: str, count: int) -> dict[int, Floats]:
-    """The rows of an arm's largest units of all waves together, by wave, (some, 2) each."""
-    nobody = np.zeros((0, 2))
-    rows = {wave: largest.get((wave, arm), nobody) for wave in waves}
-    origin = np.concatenate([np.full(len(part), wave) for wave, part in rows.items()])
-    pooled = np.concatenate(list(rows.values()))
-    top = np.argsort(-pooled[:, 0], kind="stable")[:count]
-    return {wave: pooled[top][origin[top] == wave] for wave in waves}
-
-
-def _of(rows: Mapping[int, Floats], waves: Sequence[int]) -> Floats:
-    """The rows of some waves, (some, 2)."""
-    return np.concatenate([rows[wave] for wave in waves])
-
-
-def _less(sample: Moments, gone: Floats) -> Moments:
-    """First and second moments of a sample without some of its units' rows.
-
-    Source: Chan, Golub and LeVeque (1983), eq. 2.1, solved for one of the two groups.
-    """
-    n = sample.n - len(gone)
-    if n < 1:
-        return replace(
-            sample,
-            n=0,
-            mean=np.zeros_like(sample.mean),
-            scatter=np.zeros_like(sample.scatter),
-            third={},
-        )
-    offset = gone - sample.mean
-    shift = offset.sum(axis=0) / n
-    scatter = sample.scatter - offset.T @ offset - n * np.outer(shift, shift)
-    return replace(sample, n=n, mean=sample.mean - shift, scatter=scatter, third={})
-
-
-def _sign(value: float | None) -> int:
-    return 0 if value is None else int(np.sign(value))
-
-
-def _side(effect: Estimate) -> int:
-    """1 above 0, -1 below, 0 around or unknown."""
-    if effect.lower is None or effect.upper is None:
-        return 0
-    return int(effect.lower > 0) - int(effect.upper < 0)

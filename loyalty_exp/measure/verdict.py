@@ -38,6 +38,7 @@ from loyalty_exp.store.outcomes import Outcomes
 __all__ = [
     "LOOKS_DONE",
     "NOT_CONFIRMED",
+    "SKEWED_NOW",
     "TOO_FEW",
     "TOO_SMALL",
     "decided_side",
@@ -50,6 +51,7 @@ Floats = NDArray[np.float64]
 LOOKS_DONE = "all planned readings are done"
 TOO_SMALL = "even a large effect would not be seen by the last planned reading"
 TOO_FEW = "too few to know: a handful of customers decides the result"
+SKEWED_NOW = "for now a handful of customers decides the result: no verdict rests on this reading"
 NOT_CONFIRMED = "a later reading alone would not have decided"
 
 UNKNOWN = Estimate(None, None, None)
@@ -140,11 +142,15 @@ def elapsed_shares(plan: FrozenPlan, calendar: Calendar) -> Floats:
 def decided_side(month: MoneyMonth, share: float) -> int:
     """1 where the interval decides for a gain, -1 for a loss that lasts, 0 where it does not.
 
+    Nor does it where a handful of customers decides the reading.
+
     Args:
         month: a closed month's money.
         share: share of the planned days passed by its end, see `elapsed_shares`.
     """
     net, margin = month.net, month.incremental_margin
+    if not month.decidable:
+        return 0
     if net.lower is not None and net.lower > 0:
         return 1
     if net.upper is None or net.upper >= 0 or margin.upper is None:
@@ -178,7 +184,8 @@ def _undecided(
     method = method_of(plan, question, "net")
     k = calendar.closed - 1
     if calendar.closed >= calendar.planned:
-        return Verdict(VerdictKind.NEVER, last.net, last.month, reasons=(LOOKS_DONE,))
+        why = LOOKS_DONE if last.decidable else TOO_FEW
+        return Verdict(VerdictKind.NEVER, last.net, last.month, reasons=(why,))
     if method is IntervalMethod.TOO_FEW:
         return Verdict(VerdictKind.NEVER, last.net, last.month, reasons=(TOO_FEW,))
     effects = solve(outcomes, question, [f"net_c{k}", f"margin_c{k}"])
@@ -200,7 +207,8 @@ def _undecided(
             power=POWER,
         )
         answer = answer if needed is None else k + needed
-    return Verdict(VerdictKind.NOT_YET, last.net, last.month, calendar.labels[answer])
+    reasons = () if last.decidable else (SKEWED_NOW,)
+    return Verdict(VerdictKind.NOT_YET, last.net, last.month, calendar.labels[answer], reasons)
 
 
 def _outlook(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from loyalty_exp.measure.results import VerdictKind
 from loyalty_exp.report import charts
 from loyalty_exp.report.parts import (
     by_month,
@@ -84,13 +85,15 @@ def _decided_asides(t: Tongue, result: CampaignResult) -> tuple[str, ...]:
     _ = t.gettext
     asides = []
     for arm in result.arms:
-        if arm.verdict.decided_month is None:
+        verdict, texts = arm.verdict, []
+        if verdict.decided_month is not None:
+            text = _("The verdict fell at the reading of %(month)s and stays.")
+            texts.append(text % {"month": t.month(verdict.decided_month)})
+        elif verdict.kind is not VerdictKind.NOT_YET:
             continue
-        text = _("The verdict fell at the reading of %(month)s and stays.")
-        texts = [text % {"month": t.month(arm.verdict.decided_month)}]
-        texts += [sentence(t.gettext(reason)) for reason in arm.verdict.reasons]
-        said = " ".join(texts)
-        asides.append(of_arm(t, result, arm, said))
+        texts += [sentence(t.gettext(reason)) for reason in verdict.reasons]
+        if texts:
+            asides.append(of_arm(t, result, arm, " ".join(texts)))
     return tuple(asides)
 
 

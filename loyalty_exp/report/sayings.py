@@ -105,6 +105,8 @@ SAYINGS = (
     N_("not estimable: an effect of being assigned is missing"),
     N_("not estimable, see the effect on all: too few more were reached"),
     N_("take care: few more were reached than without the campaign, the estimate leans"),
+    N_("take care: adjusting for the past is expected to make this figure somewhat too low"),
+    N_("take care: adjusting for the past is expected to make this figure somewhat too high"),
     N_("among buyers: not an effect on the same people"),
     N_("wider than read alone: the arms of the campaign are judged together (Holm)"),
     N_("before the costs of the campaigns, which are taken off the programme's total"),
@@ -113,6 +115,7 @@ SAYINGS = (
     N_("all planned readings are done"),
     N_("even a large effect would not be seen by the last planned reading"),
     N_("a later reading alone would not have decided"),
+    N_("for now a handful of customers decides the result: no verdict rests on this reading"),
     # money
     N_("no month has begun yet"),
     N_("no month is closed yet"),

@@ -351,7 +351,7 @@ def _third_sums(
             rows.append(np.array([alone.get(outcome, np.nan), 0.0, 0.0, 0.0]))
         else:
             rows.append(sample.third.get((outcome, covariate), absent))
-    return np.array(rows)
+    return np.array(rows).reshape(-1, 4)
 
 
 def _notes(sums: dict[str, Floats], smallest_arm: int) -> tuple[Notes, NDArray[np.bool_]]:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["ExpectedBias", "expected_bias"]
 
 MATERIAL = 0.04
-KNOWN = 1.28
-"""The effect in standard errors from which on it is taken for one: an 80 % interval excludes 0."""
+"""Standard errors from which on a bias is worth a warning."""
+KNOWN = 1.0
+"""Standard errors from which on an effect is taken for one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,9 +49,9 @@ def expected_bias(effects: JointEffects, method: IntervalMethod) -> ExpectedBias
     m + theta d_i, this is tau (1 + theta k3(X) / (m S(X,X))) / (N - 1) towards zero: nothing in
     large samples, a tenth of a standard error where a few customers hold the variance of X.
 
-    It is material from .04 standard errors, provided that the effect itself is 1.28 standard
-    errors or more: without an effect there is no bias, and its estimate is noise. Both were chosen
-    by simulation, see the page of calibration.
+    It is material from .04 standard errors, provided that the effect itself is one standard error
+    or more: without an effect there is no bias, and its estimate is noise. Both were chosen by
+    simulation, see the page of calibration.
 
     Args:
         effects: The effects, estimated with third moments.

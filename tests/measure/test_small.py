@@ -14,18 +14,15 @@ from support import fill_store, new_store
 
 from loyalty_exp.declare.frozen import month_of
 from loyalty_exp.measure.effects import Question, effect_rows
+from loyalty_exp.measure.influence import read_largest
 from loyalty_exp.measure.small import (
     Units,
-    influence,
     path_band,
     permutation_p_value,
-    read_largest,
     read_units,
     with_path_band,
 )
-from loyalty_exp.stats.influence import without_largest
 from loyalty_exp.store import tables
-from loyalty_exp.store.outcomes import read_outcomes
 from loyalty_exp.store.queries.moments import Window
 
 COUNTS = {"holdout": 60, "offer": 140}
@@ -35,82 +32,6 @@ Make = Callable[..., Any]
 def units_of(company: Any) -> Units:
     strata = (company.values["revenue_x"] > np.median(company.values["revenue_x"])).astype(np.int64)
     return Units(company.arm, strata, 1, company.values)
-
-
-def largest_of(company: Any, closed: int) -> dict[tuple[int, str], np.ndarray]:
-    found = {}
-    for arm in np.unique(company.arm):
-        total, past = company.of(f"revenue_c{closed - 1}", arm), company.of("revenue_x", arm)
-        top = np.argsort(-total)[:10]
-        found[company.wave, str(arm)] = np.column_stack([total[top], past[top]])
-    return found
-
-
-def test_influence_equals_the_estimate_on_the_rows_left(
-    company: Make, outcomes_of: Make, plan_of: Make, calendar_of: Make
-) -> None:
-    made = company(COUNTS, lift=0.5, seed=6, segments=("one", "two"))
-    plan = plan_of(COUNTS)
-    found = influence(plan, outcomes_of(made), largest_of(made, 3), calendar_of(plan, 3), "offer")
-    treated = made.arm == "offer"
-    expected = without_largest(made.values["revenue_c2"], made.values["revenue_x"], treated)
-    assert [line.removed for line in found] == [1, 5, 10]
-    for line, other in zip(found, expected[1:], strict=True):
-        assert line.effect.value == pytest.approx(other.effect, rel=1e-9)
-        width = (line.effect.upper - line.effect.lower) / 2 / other.standard_error
-        low, high = (stats.t.isf(0.025, df) for df in (198 - 2 * line.removed, 59 - line.removed))
-        assert low <= width <= high
-        assert line.same_sign == (np.sign(other.effect) == np.sign(expected[0].effect))
-
-
-def test_one_customer_who_decides_is_seen(
-    company: Make, outcomes_of: Make, plan_of: Make, calendar_of: Make
-) -> None:
-    """All of the effect is one order: without its customer the sign turns."""
-    made = company(COUNTS, seed=6)
-    plan = plan_of(COUNTS)
-    total = made.values["revenue_c2"]
-    offer, holdout = (np.flatnonzero(made.arm == arm) for arm in ("offer", "holdout"))
-    total[offer] = 10.0 + np.arange(140) % 3
-    total[holdout] = 20.0 + np.arange(60) % 3
-    total[offer[0]] = 5000.0
-    found = influence(plan, outcomes_of(made), largest_of(made, 3), calendar_of(plan, 3), "offer")
-    assert not found[0].same_sign
-    assert not found[0].same_verdict
-    assert found[0].effect.upper < 0
-
-
-def test_influence_ranks_over_waves_and_stops_where_nobody_is_left(
-    company: Make, outcomes_of: Make, plan_of: Make, calendar_of: Make
-) -> None:
-    small = {"holdout": 27, "offer": 30}
-    waves = [company(COUNTS, seed=1), company(small, seed=2, wave=1)]
-    plan = plan_of(COUNTS)
-    largest = largest_of(waves[0], 2) | largest_of(waves[1], 2)
-    found = influence(plan, outcomes_of(*waves), largest, calendar_of(plan, 2), "offer")
-    one = found[0].effect.value
-    rows = []
-    total_n = 257
-    for wave in waves:
-        keep = np.ones(len(wave.arm), bool)
-        for arm in ("offer", "holdout"):
-            best = max(waves, key=lambda w: w.of("revenue_c1", arm).max())
-            if wave is best:
-                inside = np.flatnonzero(wave.arm == arm)
-                keep[inside[np.argmax(wave.values["revenue_c1"][inside])]] = False
-        y, x = wave.values["revenue_c1"][keep], wave.values["revenue_x"][keep]
-        both = np.cov(y, x)
-        e = y - both[0, 1] / both[1, 1] * x
-        treated = wave.arm[keep] == "offer"
-        rows.append((keep.sum(), e[treated].mean() - e[~treated].mean()))
-    assert one == pytest.approx(sum(n * tau for n, tau in rows) / (total_n - 2), rel=1e-9)
-    few = {"holdout": 8, "offer": 30}
-    tiny = company(few, seed=3)
-    lines = influence(
-        plan_of(few), outcomes_of(tiny), largest_of(tiny, 2), calendar_of(plan, 2), "offer"
-    )
-    assert [line.removed for line in lines] == [1, 5], "ten cannot be taken from eight"
-    assert influence(plan, outcomes_of(*waves), largest, calendar_of(plan, 0), "offer") == ()
 
 
 def test_permutation_only_where_an_arm_is_small(
@@ -206,8 +127,8 @@ def store_fixture(tmp_path: Path) -> Any:
     return store
 
 
-def test_rows_and_largest_from_a_store(store: Any, plan_of: Make, calendar_of: Make) -> None:
-    """Influence from the store's moments less its largest rows is that of the rows themselves."""
+def test_rows_and_largest_from_a_store(store: Any) -> None:
+    """The largest are those whose rows hold the most margin, with their figures."""
     windows = [
         Window(
             campaign="x",
@@ -222,56 +143,28 @@ def test_rows_and_largest_from_a_store(store: Any, plan_of: Make, calendar_of: M
     ]
     with store.read() as connection:
         units = read_units(connection, windows)
-        largest = read_largest(connection, windows, "revenue", 3)
-        outcomes = read_outcomes(connection, windows[:1], {})
+        largest = read_largest(connection, windows, "orders", 3)
         first = read_units(connection, windows[:1])
     assert units.waves == 2
     assert len(units.arm) == 40
     assert len(np.unique(units.stratum)) == 6, "three strata in each of two waves"
-    assert len(largest[0, "offer"]) == 10
-    plan = plan_of({"holdout": 10, "offer": 10})
-    found = influence(plan, outcomes, largest, calendar_of(plan, 3), "offer")
-    treated = first.arm == "offer"
-    expected = without_largest(
-        first.total("revenue", 3), first.values["revenue_x"], treated, (1, 5)
-    )
-    values = [line.effect.value for line in found]
-    assert values == pytest.approx([line.effect for line in expected], rel=1e-9)
+    inside = first.arm == "offer"
+    margin = first.total("margin", 3)[inside]
+    top = np.argsort(-margin, kind="stable")[:10]
+    expected = [
+        first.total("orders", 3)[inside][top],
+        first.values["orders_x"][inside][top],
+        margin[top],
+        first.values["margin_x"][inside][top],
+        margin[top],
+    ]
+    np.testing.assert_allclose(largest[0, "offer"].T, expected, rtol=1e-12)
 
 
-def test_where_too_few_decide_there_is_no_band_and_no_verdict_to_compare(
-    company: Make, outcomes_of: Make, plan_of: Make, calendar_of: Make
+def test_where_too_few_decide_there_is_no_band(
+    company: Make, plan_of: Make, calendar_of: Make
 ) -> None:
     made = company(COUNTS, months=2, seed=5)
     few = plan_of(COUNTS, methods=dict.fromkeys(plan_of(COUNTS).methods, "too few"))
-    lines = influence(few, outcomes_of(made), largest_of(made, 2), calendar_of(few, 2), "offer")
-    assert [line.removed for line in lines] == [1, 5, 10]
-    assert all(line.effect.value is not None and line.effect.lower is None for line in lines)
     assert path_band(few, units_of(made), calendar_of(few, 2), "offer") is None
     assert path_band(plan_of(COUNTS), units_of(made), calendar_of(few, 2), "offer") is not None
-
-
-def test_influence_takes_tiny_waves_together(
-    company: Make, outcomes_of: Make, plan_of: Make, calendar_of: Make
-) -> None:
-    """A first wave of one holdout unit and a second of many are read as one list."""
-    counts = {"holdout": 1, "offer": 9}
-    waves = [company(counts, seed=1), company(COUNTS, seed=2, wave=1)]
-    largest = largest_of(waves[0], 2) | largest_of(waves[1], 2)
-    plan = plan_of(COUNTS)
-    found = influence(plan, outcomes_of(*waves), largest, calendar_of(plan, 2), "offer")
-    y, x, arm = (
-        np.concatenate([wave.values[name] for wave in waves])
-        if name
-        else np.concatenate([wave.arm for wave in waves])
-        for name in ("revenue_c1", "revenue_x", "")
-    )
-    for line in found:
-        keep = np.ones(len(arm), bool)
-        for side in ("offer", "holdout"):
-            inside = np.flatnonzero(arm == side)
-            keep[inside[np.argsort(-y[inside], kind="stable")[: line.removed]]] = False
-        both = np.cov(y[keep], x[keep])
-        e = y - both[0, 1] / both[1, 1] * x
-        expected = e[keep & (arm == "offer")].mean() - e[keep & (arm == "holdout")].mean()
-        assert line.effect.value == pytest.approx(expected, rel=1e-9)

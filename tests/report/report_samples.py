@@ -250,7 +250,13 @@ def arm(
         reached=Estimate(total / 0.82, total / 0.82 - 4, total / 0.82 + 4) if closed else None,
         reached_notes=(),
         influence=tuple(
-            Influence(n, Estimate(total * 0.98, total * 0.98 - 4, total * 0.98 + 4), True, n < 10)
+            Influence(
+                n,
+                Estimate(total * 0.98, total * 0.98 - 4, total * 0.98 + 4),
+                money.net,
+                True,
+                n < 10,
+            )
             for n in (1, 5, 10)
         ) if closed else (),
         sensitivity=(

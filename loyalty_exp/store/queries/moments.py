@@ -35,7 +35,7 @@ def unit_rows(window: Window) -> sa.Select[tuple[object, ...]]:
 
 
 def largest_units(
-    window: Window, metric: str, closed: int, number: int
+    window: Window, metric: str, closed: int, number: int, also: Sequence[str] = ()
 ) -> sa.Select[tuple[object, ...]]:
     """The units of each arm with the largest cumulative figure over the closed months.
 
@@ -44,9 +44,13 @@ def largest_units(
         metric: the figure units are ranked by.
         closed: how many months count.
         number: units an arm.
+        also: other metrics whose figures are wanted.
     """
-    if metric in window.metrics:
-        window = replace(window, metrics=(metric,), cap=None, with_exposures=False)
+    window = replace(window, metrics=tuple(dict.fromkeys((*also, metric))), cap=None)
+    if metric == "net":
+        window = replace(window, metrics=window.metrics[:-1])
+    else:
+        window = replace(window, with_exposures=False)
     pivot = _pivot(window)
     total = sum((pivot.c[f"{metric}_{k}"] for k in range(closed)), start=sa.literal(0))
     place = (
