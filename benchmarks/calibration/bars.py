@@ -101,7 +101,8 @@ def plan() -> dict[Cell, int]:
 
     def add(study: str, sizes: Sequence[int], holdouts: Sequence[Fraction], effect: float) -> None:
         for market, units, holdout in product(MARKETS, sizes, holdouts):
-            cells[Cell(study, market, units, holdout, effect)] = DRAWS[study]
+            draws = DRAWS[study] // 2 if effect == SMALL and study == "intervals" else DRAWS[study]
+            cells[Cell(study, market, units, holdout, effect)] = draws
 
     ends = (TENTH, HALF)
     add("intervals", SIZES, HOLDOUTS, 0.0)
