@@ -46,9 +46,8 @@ def programme_cost(
     for campaign, own in waves.items():
         inside = [plan for plan in own if first <= plan.start <= last]
         total += _contacts(inside)
-        paid = costs_paid(connection, own[0], logged=logged[campaign]).by_arm
-        if own[0] in inside and paid is None:
-            total += float(_declared(own[0]).get("fixed") or 0.0)
+        if own[0] in inside:
+            total += costs_paid(connection, own[0], logged=logged[campaign]).declared
     return total or None
 
 

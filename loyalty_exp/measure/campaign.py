@@ -31,7 +31,7 @@ from loyalty_exp.measure.effects import (
 )
 from loyalty_exp.measure.family import step_down
 from loyalty_exp.measure.influence import influence, read_largest
-from loyalty_exp.measure.paid import LEFT_OUT, costs_paid
+from loyalty_exp.measure.paid import costs_paid
 from loyalty_exp.measure.results import (
     ArmResult,
     CampaignResult,
@@ -216,13 +216,11 @@ def _money(
     """Money of every arm, with the costs really paid where some were loaded."""
     paid = costs_paid(connection, plan, logged=outcomes.logged)
     money = judge_together(plan, outcomes, calendar, paid.by_arm)
-    if not paid.left_out:
-        return money
-    return {arm: _noted(found, LEFT_OUT) for arm, found in money.items()}
+    return {arm: _noted(found, *paid.notes) for arm, found in money.items()}
 
 
-def _noted(money: Economics, note: str) -> Economics:
-    return replace(money, notes=(*money.notes, note))
+def _noted(money: Economics, *notes: str) -> Economics:
+    return replace(money, notes=(*money.notes, *notes))
 
 
 def _windows(

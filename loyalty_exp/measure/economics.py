@@ -48,10 +48,10 @@ SHARED = ""
 
 METRICS = ("revenue", "margin", "net", "orders")
 UNKNOWN = Estimate(None, None, None)
+ONE_READING = "the chance that it paid holds for a single reading, not for one every month"
 NOT_BEGUN = "no month has begun yet"
 NOT_CLOSED = "no month is closed yet"
 NOBODY = "not estimable: an arm has nobody"
-PAID = "the fixed cost is what was really paid, not what was declared"
 SPLIT = "the fixed cost is shared between the arms by their number of customers"
 NO_CENT = 1e-9
 """A share of the money spent below which a difference is rounding."""
@@ -205,10 +205,7 @@ def _fixed_cost(
     }
     shared = paid.get(SHARED, 0.0)
     fixed = paid.get(arm, 0.0) + shared * units[arm] / (sum(units.values()) or 1)
-    notes = () if costs_paid is None else (PAID,)
-    if shared and len(units) > 1:
-        return fixed, (*notes, SPLIT)
-    return fixed, notes
+    return fixed, (SPLIT,) if shared and len(units) > 1 else ()
 
 
 def _costs(effects: JointEffects, fixed: float, contact: Floats) -> _Costs:
@@ -275,6 +272,7 @@ def _at_last(
     an_order = _cost_of_an_order(effects, paths, last, per_unit)
     closed = series[: last + 1]
     said = [*interval_notes(net, paths["net"].method)[0]]
+    said += [] if paid is None else [ONE_READING]
     said += [found.reason for found in (returned, an_order) if found.reason is not None]
     return Economics(
         incremental_revenue=paths["revenue"].total(last, n),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from loyalty_exp.declare.frozen import Calendar, FrozenPlan
-from loyalty_exp.measure.results import EffectRow, Estimate, Look
+from loyalty_exp.measure.results import LEANS_HIGH, LEANS_LOW, EffectRow, Estimate, Look
 from loyalty_exp.stats.ancova import (
     IntervalMethod,
     JointEffects,
@@ -65,8 +65,7 @@ UNLIKE = 2
 EXPLORATORY_POINTS = 1024
 """Integration points for a part of the audience: the error spent is then within .0025 of alpha."""
 
-TOO_LOW = "take care: adjusting for the past is expected to make this figure somewhat too low"
-TOO_HIGH = "take care: adjusting for the past is expected to make this figure somewhat too high"
+ACTIVE_MONTHS = "months with an order since the start, not a share of customers"
 AMONG_BUYERS = "among buyers: not an effect on the same people"
 
 
@@ -357,8 +356,10 @@ def _rows(
     rows = []
     for k in range(len(effects.outcomes)):
         said = dict.fromkeys([*notes[k], *relative.notes[k]])
+        if metric == "active" and calendar is None:
+            said[ACTIVE_MONTHS] = None
         if lean.material[k]:
-            said[TOO_LOW if lean.amount[k] < 0 else TOO_HIGH] = None
+            said[LEANS_LOW if lean.amount[k] < 0 else LEANS_HIGH] = None
         rows.append(
             EffectRow(
                 campaign=plan.campaign,

@@ -30,6 +30,9 @@ __all__ = ["restated", "to_publish"]
 NEAR = 1e-9
 """Two runs may differ in the last bits of a sum, relative to the figure."""
 
+LATE = "late data"
+JOINED = "customers joined since: the effect is now per customer of a longer list"
+
 FIGURES = (
     "n_treated",
     "n_holdout",
@@ -116,12 +119,12 @@ def _history(connection: sa.Connection, campaign: str) -> dict[Key, list[Shown]]
 
 def _restatement(key: Key, row: EffectRow, shown: Sequence[Shown]) -> Restatement | None:
     """The last change of a figure: since it was last shown, or between two showings."""
-    now = {name: getattr(row, name) for name in FIGURES}
-    (at, last), since = shown[-1], None
+    now: Mapping[str, Any] = {name: getattr(row, name) for name in FIGURES}
+    (at, last), then, since = shown[-1], now, None
     if not _moved(last, now):
         if len(shown) == 1:
             return None
-        since, (at, last) = shown[-1][0].date(), shown[-2]
+        since, then, (at, last) = shown[-1][0].date(), shown[-1][1], shown[-2]
     return Restatement(
         month=key[5],
         arm=key[2],
@@ -131,6 +134,7 @@ def _restatement(key: Key, row: EffectRow, shown: Sequence[Shown]) -> Restatemen
         shown_on=at.date(),
         now=row.effect_per_customer,
         changed_on=since,
+        reason=JOINED if (then["n_treated"] or 0) > (last["n_treated"] or 0) else LATE,
     )
 
 

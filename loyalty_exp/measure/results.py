@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from loyalty_exp.declare.frozen import FrozenPlan
 
 __all__ = [
+    "LEANS_HIGH",
+    "LEANS_LOW",
     "ArmResult",
     "CampaignResult",
     "Check",
@@ -42,6 +44,11 @@ __all__ = [
 ]
 
 
+LEANS_LOW = "take care: adjusting for the past is expected to make this figure somewhat too low"
+LEANS_HIGH = "take care: adjusting for the past is expected to make this figure somewhat too high"
+"""Notes of a row whose `expected_bias` matters."""
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A figure with its interval, in the unit its owner states; None where not estimable."""
@@ -56,8 +63,9 @@ class EffectRow:
     """One effect: an arm against another, of one metric, in one month or cumulative.
 
     Money is in the project's currency, per assigned unit unless said otherwise; `active` is a
-    share of units. `ci_*` is the interval of this row read alone; `simultaneous_ci_*` stays valid
-    when every month is read: the sup-t band for months, the sequential interval for cumulative.
+    share of units in a month and, cumulative, months with an order per unit. `ci_*` is the
+    interval of this row read alone; `simultaneous_ci_*` stays valid when every month is read: the
+    sup-t band for months, the sequential interval for cumulative.
     """
 
     campaign: str
@@ -379,6 +387,8 @@ class Restatement:
     now: float | None
     changed_on: dt.date | None
     """UTC day of the first report with the new figure, None if no report has shown it yet."""
+    reason: str = ""
+    """Why: late data, or customers who joined since, by whom the effect per unit is divided."""
 
 
 @dataclass(frozen=True, slots=True)

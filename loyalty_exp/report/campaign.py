@@ -22,6 +22,7 @@ from loyalty_exp.report.parts import (
     metric_unit,
     money_cell,
     notes_of,
+    so_far,
 )
 from loyalty_exp.report.provenance import foot, how_section
 from loyalty_exp.report.responses import decomposition_section, metrics_fold, segments_section
@@ -233,7 +234,7 @@ def _return_figure(t: Tongue, arm: ArmResult) -> KeyFigure:
 def arms_section(t: Tongue, result: CampaignResult) -> Section:
     """Treated arms, the holdout's row beside; every metric folded under."""
     _ = t.gettext
-    metric = result.plan.metric
+    metric = so_far(result.plan.metric)
     unit = metric_unit(t, metric)
     plan = result.plan
     columns = (

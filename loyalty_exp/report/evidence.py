@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loyalty_exp.measure.results import CheckStatus
+from loyalty_exp.measure.results import LEANS_HIGH, LEANS_LOW, CheckStatus
 from loyalty_exp.report.checks import check_sentences
 from loyalty_exp.report.parts import (
     cumulative,
@@ -14,12 +14,14 @@ from loyalty_exp.report.parts import (
     metric_unit,
     notes_of,
     of_arm,
+    sentence,
+    so_far,
 )
 from loyalty_exp.report.views import Cell, Column, Row, Section, Step, Table
 from loyalty_exp.report.words import arm_name, metric_name, wearout_sentence
 
 if TYPE_CHECKING:
-    from loyalty_exp.measure.results import ArmResult, CampaignResult, Estimate
+    from loyalty_exp.measure.results import ArmResult, CampaignResult, EffectRow, Estimate
     from loyalty_exp.report.tongue import Tongue
 
 __all__ = [
@@ -136,7 +138,7 @@ def _reached_sentence(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:
             arm,
             _("The effect on those reached cannot be told apart: see the effect on all."),
         )
-    metric = result.plan.metric
+    metric = so_far(result.plan.metric)
     low, high = (metric_phrase(t, metric, value) for value in (effect.lower, effect.upper))
     text = _("Per customer actually reached, the effect is %(effect)s (%(interval)s).") % {
         "effect": metric_phrase(t, metric, effect.value),
@@ -183,19 +185,25 @@ def _restatements(t: Tongue, result: CampaignResult) -> tuple[Table, ...]:
         Column(_("Shown")),
         Column(_("First shown on"), numeric=False),
         Column(_("Now")),
+        Column(_("Why"), numeric=False),
     )
+    named = [
+        (changed, so_far(changed.metric) if " " in changed.month else changed.metric)
+        for changed in result.restatements
+    ]
     rows = tuple(
         Row(
             (
                 Cell(_restated_month(t, changed.month)),
                 Cell(arm_name(t, changed.arm)),
-                Cell(metric_name(t, changed.metric)),
-                Cell(metric_text(t, changed.metric, changed.shown, signed=True), changed.shown),
+                Cell(metric_name(t, metric)),
+                Cell(metric_text(t, metric, changed.shown, signed=True), changed.shown),
                 Cell(t.date(changed.shown_on)),
-                Cell(metric_text(t, changed.metric, changed.now, signed=True), changed.now),
+                Cell(metric_text(t, metric, changed.now, signed=True), changed.now),
+                Cell(sentence(t.gettext(changed.reason))),
             )
         )
-        for changed in result.restatements
+        for changed, metric in named
     )
     return (Table(_("Published figures that have changed, effect per customer"), columns, rows),)
 
@@ -210,7 +218,7 @@ def _restated_month(t: Tongue, month: str) -> str:
 def robustness_section(t: Tongue, result: CampaignResult) -> Section:
     """The effect without the largest customers, capped, unadjusted: one table, one sentence."""
     _ = t.gettext
-    metric = result.plan.metric
+    metric = so_far(result.plan.metric)
     unit = metric_unit(t, metric)
     columns = (
         Column(_("Calculation"), numeric=False),
@@ -231,7 +239,8 @@ def robustness_section(t: Tongue, result: CampaignResult) -> Section:
             _line(t, metric, prefix + label, (effect.value, effect.lower, effect.upper))
             for label, effect in _other_calculations(t, result, arm)
         ]
-        paragraphs.append(of_arm(t, result, arm, _influence_sentence(t, arm)))
+        said = (_influence_sentence(t, arm), _lean_sentence(t, headline))
+        paragraphs.append(of_arm(t, result, arm, " ".join(filter(None, said))))
     title = _("Does it hang on a few customers?")
     if not rows:
         text = _("There is no effect to try otherwise yet.")
@@ -294,8 +303,8 @@ def _influence_sentence(t: Tongue, arm: ArmResult) -> str:
     largest = max(arm.influence, key=lambda item: item.removed)
     if flipped is not None:
         text = t.ngettext(
-            "Yes: without the largest customer of each side, the effect changes sign.",
-            "Yes: without the %(n)s largest customers of each side, the effect changes sign.",
+            "Yes: without the largest customer of each side, the net result changes sign.",
+            "Yes: without the %(n)s largest customers of each side, the net result changes sign.",
             flipped.removed,
         )
         return text % {"n": flipped.removed}
@@ -313,6 +322,26 @@ def _influence_sentence(t: Tongue, arm: ArmResult) -> str:
         largest.removed,
     )
     return text % {"n": largest.removed}
+
+
+def _lean_sentence(t: Tongue, row: EffectRow) -> str:
+    """That the adjusted effect is expected too low or too high, by how much, and where to look."""
+    _ = t.gettext
+    low = LEANS_LOW in row.notes
+    if row.expected_bias is None or not (low or LEANS_HIGH in row.notes):
+        return ""
+    text = _(
+        "A few very large customers set how past purchases are used: the effect is expected to be "
+        "too low by about %(bias)s per customer. The line without past purchases does not lean so."
+    )
+    if not low:
+        text = _(
+            "A few very large customers set how past purchases are used: the effect is expected "
+            "to be too high by about %(bias)s per customer. The line without past purchases does "
+            "not lean so."
+        )
+    bias = metric_phrase(t, so_far(row.metric), abs(row.expected_bias), signed=False)
+    return text % {"bias": bias}
 
 
 def plan_section(t: Tongue, result: CampaignResult) -> Section:

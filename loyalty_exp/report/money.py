@@ -132,7 +132,9 @@ def _cost_sentence(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:
         )
     if economics.probability_paid is not None:
         chance = t.chance(economics.probability_paid)
-        parts.append(_("Chance that it paid: %(chance)s.") % {"chance": chance})
+        parts.append(
+            _("Chance that it paid, were this the only reading: %(chance)s.") % {"chance": chance}
+        )
     order = economics.cost_per_incremental_order
     if (
         order.value is not None

@@ -33,6 +33,7 @@ __all__ = [
     "panel_title",
     "said",
     "sentence",
+    "so_far",
     "titled_arms",
 ]
 
@@ -42,6 +43,11 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 def is_money(metric: str) -> bool:
     """Whether a metric is an amount of money."""
     return metric in ("revenue", "margin", "net", "cost")
+
+
+def so_far(metric: str) -> str:
+    """The metric of a figure since the start: shares of months add up to months with an order."""
+    return "active_months" if metric == "active" else metric
 
 
 def metric_text(t: Tongue, metric: str, value: float | None, *, signed: bool = False) -> str:
@@ -67,7 +73,8 @@ def metric_unit(t: Tongue, metric: str) -> str:
     _ = t.gettext
     if is_money(metric):
         return t.symbol
-    return _("% of customers") if metric == "active" else _("orders")
+    known = {"active": _("% of customers"), "active_months": _("months")}
+    return known.get(metric, _("orders"))
 
 
 def money_cell(t: Tongue, value: float | None, *, signed: bool = False) -> Cell:

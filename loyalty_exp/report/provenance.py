@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from loyalty_exp.report.parts import metric_text, metric_unit, of_arm
+from loyalty_exp.report.parts import metric_text, metric_unit, of_arm, so_far
 from loyalty_exp.report.views import Cell, Column, Fold, Foot, Row, Section, Table
 from loyalty_exp.report.words import arm_name, metric_name
 
@@ -130,7 +130,7 @@ def _plan_fold(t: Tongue, result: CampaignResult) -> Fold:
 
 def _looks_fold(t: Tongue, result: CampaignResult) -> Fold:
     _ = t.gettext
-    metric = result.plan.metric
+    metric = so_far(result.plan.metric)
     unit = metric_unit(t, metric)
     columns = (
         Column(_("Reading"), numeric=False),

@@ -13,6 +13,7 @@ from loyalty_exp.report.parts import (
     money_cell,
     notes_of,
     of_arm,
+    so_far,
 )
 from loyalty_exp.report.rowcharts import ForestRow, WaterfallRow, forest, waterfall
 from loyalty_exp.report.views import Cell, Column, Figure, Fold, Row, Section, Table
@@ -88,7 +89,7 @@ def _difference_sentence(t: Tongue, arm: ArmResult) -> str:
 
 def _segments_figure(t: Tongue, result: CampaignResult, arm: ArmResult) -> Figure:
     _ = t.gettext
-    metric = result.plan.metric
+    metric = so_far(result.plan.metric)
     known = _sorted_by_money(result, arm)
     largest = sorted(known, key=lambda item: -(item[1].n_treated if item[1] else 0))[:_DRAWN]
     drawn = [item for item in known if item in largest]
@@ -152,7 +153,7 @@ def _segments_table(
     t: Tongue, result: CampaignResult, pairs: Sequence[tuple[SegmentRank, EffectRow | None]]
 ) -> Table:
     _ = t.gettext
-    metric = result.plan.metric
+    metric = so_far(result.plan.metric)
     unit = metric_unit(t, metric)
     columns = (
         Column(_("Segment"), numeric=False),
@@ -314,6 +315,7 @@ def metrics_fold(t: Tongue, result: CampaignResult) -> tuple[Fold, ...]:
 
 def _metric_cells(t: Tongue, row: EffectRow) -> tuple[Cell, ...]:
     low, high = headline_interval(row)
+    metric = so_far(row.metric)
     figures = (
         (row.mean_treated, False),
         (row.mean_holdout, False),
@@ -323,11 +325,11 @@ def _metric_cells(t: Tongue, row: EffectRow) -> tuple[Cell, ...]:
     )
     relative = None if row.relative_effect is None else 100 * row.relative_effect
     return (
-        Cell(metric_name(t, row.metric)),
+        Cell(metric_name(t, metric)),
         Cell(arm_name(t, row.arm)),
         Cell(arm_name(t, row.against)),
-        Cell(metric_unit(t, row.metric), tone="muted"),
-        *(Cell(metric_text(t, row.metric, v, signed=signed), v) for v, signed in figures),
+        Cell(metric_unit(t, metric), tone="muted"),
+        *(Cell(metric_text(t, metric, v, signed=signed), v) for v, signed in figures),
         Cell(t.number(relative, 1, signed=True), relative),
         Cell(t.p_value(row.p_value), row.p_value),
     )

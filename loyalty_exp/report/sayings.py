@@ -107,6 +107,7 @@ SAYINGS = (
     N_("take care: few more were reached than without the campaign, the estimate leans"),
     N_("take care: adjusting for the past is expected to make this figure somewhat too low"),
     N_("take care: adjusting for the past is expected to make this figure somewhat too high"),
+    N_("months with an order since the start, not a share of customers"),
     N_("among buyers: not an effect on the same people"),
     N_("wider than read alone: the arms of the campaign are judged together (Holm)"),
     N_("before the costs of the campaigns, which are taken off the programme's total"),
@@ -117,12 +118,14 @@ SAYINGS = (
     N_("a later reading alone would not have decided"),
     N_("for now a handful of customers decides the result: no verdict rests on this reading"),
     # money
+    N_("the chance that it paid holds for a single reading, not for one every month"),
     N_("no month has begun yet"),
     N_("no month is closed yet"),
     N_("not estimable: an arm has nobody"),
     N_("vouchers are not counted as a cost: the orders are already net of them"),
     N_("redemptions are not counted as a cost: none was loaded"),
     N_("the fixed cost is what was really paid, not what was declared"),
+    N_("the payments loaded are not whole yet: at least the declared fixed cost is counted"),
     N_("payments for contacts or rewards are left out: these are counted by customer"),
     N_("the fixed cost is shared between the arms by their number of customers"),
     N_(
@@ -135,6 +138,8 @@ SAYINGS = (
     ),
     N_("campaigns that started outside the universal holdout's period are left out"),
     N_("the sum leaves out campaigns whose net result is not known yet"),
+    N_("late data"),
+    N_("customers joined since: the effect is now per customer of a longer list"),
     # why a customer is left aside
     N_("no consent"),
     N_("universal holdout"),

@@ -59,6 +59,7 @@ def metric_name(t: Tongue, metric: str) -> str:
         "margin": _("margin"),
         "orders": _("orders"),
         "active": _("share of customers who ordered"),
+        "active_months": _("months with an order"),
         "net": _("net result"),
         "cost": _("cost"),
     }

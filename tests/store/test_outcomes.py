@@ -246,6 +246,30 @@ def test_net_is_margin_minus_what_the_log_says_each_amount_once(filled: Any, how
     assert theirs == pytest.approx([0.0] * MONTHS)
 
 
+def test_contacts_before_the_start_are_booked_in_its_month(filled: Any) -> None:
+    """The log is of 20 to 24 March; seen from a start on 23 March or 1 April, all of it counts."""
+    store, by_customer = filled
+    from_the_first = logged_net(store, by_customer, dt.date(2026, 3, 1))
+    for start, month in ((dt.date(2026, 3, 23), 0), (dt.date(2026, 4, 1), 1)):
+        reached, costs = logged_net(store, by_customer, start)
+        assert reached == from_the_first[0]
+        expected = np.zeros(MONTHS)
+        expected[month] = from_the_first[1].sum()
+        np.testing.assert_allclose(costs, expected, rtol=1e-9, atol=1e-12)
+
+
+def logged_net(store: Store, by_customer: bool, start: dt.date) -> tuple[float, np.ndarray]:
+    """Share reached in the contacted arm, and what the log cost a unit in each month."""
+    with store.read() as connection:
+        logged = window(by_customer, start, with_exposures=True)
+        treated = read_outcomes(connection, [logged], {}).arm("a")[0]
+    margin, net = (
+        np.array([treated.mean_of(f"{metric}_{k}") for k in range(MONTHS)])
+        for metric in ("margin", "net")
+    )
+    return treated.mean_of("reached"), margin - net
+
+
 def test_months_before_a_later_wave_hold_zero(filled: Any) -> None:
     store, by_customer = filled
     with store.read() as connection:

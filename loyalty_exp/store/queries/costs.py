@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from loyalty_exp.store.tables import assignments, costs, exposures
 
-__all__ = ["logged_costs", "payments", "payments_between"]
+__all__ = ["last_payment", "logged_costs", "payments", "payments_between"]
 
 
 def payments(campaign: str) -> sa.Select[Any]:
@@ -60,3 +60,8 @@ def logged_costs(first: dt.date, last: dt.date) -> sa.Select[Any]:
         .group_by(*groups)
         .order_by(exposures.c.campaign, roster.c.arm, redeemed)
     )
+
+
+def last_payment() -> sa.Select[Any]:
+    """Day of the latest payment of any campaign: how far the ledger reaches."""
+    return sa.select(sa.func.max(costs.c.day))

@@ -160,16 +160,19 @@ def spend_of(window: Window) -> sa.Subquery:
 
 
 def _contacts(window: Window, roster: sa.Subquery, names: Sequence[str]) -> sa.Subquery:
-    """Variable costs and reach of the roster's units by month, from the exposures."""
+    """Variable costs and reach of the roster's units by month, from the exposures.
+
+    Contacts before the start (an announcement) are the campaign's too, booked in its start month.
+    """
     cost = exact_sum(_cost_of_contact(window, roster.c.arm)).label("cost")
     keys = [roster.c[name] for name in names]
     month = month_index(exposures.c.at)
+    month = sa.case((exposures.c.at < window.start, window.start_month), else_=month)
     return (
         sa.select(*keys, month.label("month"), cost, sa.literal(1).label("reached"))
         .join_from(exposures, roster, exposures.c.customer == roster.c.customer)
         .where(
             exposures.c.campaign == window.campaign,
-            exposures.c.at >= window.start,
             month < window.first_month + window.months,
         )
         .group_by(*keys, month)
