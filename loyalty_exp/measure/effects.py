@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from loyalty_exp.declare.frozen import Calendar, FrozenPlan
 from loyalty_exp.measure.results import LEANS_HIGH, LEANS_LOW, EffectRow, Estimate, Look
@@ -249,7 +249,7 @@ def ratio_rows(
             names = (f"{above}_{suffix}", f"{below}_{suffix}")
             effect = ratio_effect(comparisons, *names, past, 1 - plan.alpha)
             z = effect.estimate / np.sqrt(effect.variance)
-            p = 2 * stats.t.sf(abs(z), effect.df)
+            p = 2 * special.stdtr(effect.df, -abs(z))
             if few:
                 effect, p = replace(effect, lower=np.nan, upper=np.nan), np.nan
             reasons = [effect.reason] if effect.reason else [Reason.TOO_FEW] if few else []

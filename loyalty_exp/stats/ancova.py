@@ -282,76 +282,76 @@ def _stratum(
 ) -> dict[str, Floats]:
     """What one stratum adds to the sums over strata; keys of raw figures start with `raw`."""
     wanted = tuple(dict.fromkeys([*outcomes, *(name for name in covariates if name is not None)]))
-    treated, control = comparison.treated.select(wanted), comparison.control.select(wanted)
+    arms = (comparison.treated, comparison.control)
+    thirds = [_third_sums(sample, outcomes, covariates) for sample in arms]
+    treated, control = (replace(sample, third={}).select(wanted) for sample in arms)
     both = treated + control
     weight = both.n / total
-    theta, residual, pull = _residual_weights(both, outcomes, covariates)
-    y = [wanted.index(name) for name in outcomes]
+    place = {name: row for row, name in enumerate(wanted)}
+    y = np.array([place[name] for name in outcomes], dtype=np.intp)
+    # Without a covariate the slope is 0, whatever it is multiplied with.
+    x = np.array([place[name or outcomes[0]] for name in covariates], dtype=np.intp)
+    used = np.array([name is not None for name in covariates], dtype=np.bool_)
+    theta = _slopes(both, y, x, used)
     part = {"theta": weight * theta, "welch": np.zeros(len(y)), "cumulant": np.zeros(len(y))}
-    pooled = np.zeros((len(y), len(y)))
-    k = np.zeros(len(y))
+    pooled, k, k_x = np.zeros((len(y), len(y))), np.zeros(len(y)), np.zeros(len(y))
     powers = np.stack([np.ones_like(theta), -3 * theta, 3 * theta**2, -(theta**3)], axis=1)
-    for arm, sample, whole in (
-        ("t", treated, comparison.treated),
-        ("c", control, comparison.control),
-    ):
-        scatter = residual @ sample.scatter @ residual.T
+    for arm, sample, third in (("t", treated, thirds[0]), ("c", control, thirds[1])):
+        scatter = _residual_scatter(sample.scatter, y, x, theta)
         covariance = weight**2 * scatter / ((sample.n - 1) * sample.n)
         pooled += scatter / (both.n - 2)
-        k += (_third_sums(whole, outcomes, covariates) * powers).sum(axis=1) / both.n
-        past = residual - np.eye(len(wanted))[y]
-        part[f"mean_{arm}"] = weight * (sample.mean[y] + past @ (sample.mean - both.mean))
+        k += (third * powers).sum(axis=1) / both.n
+        gap = (sample.mean - both.mean)[x]
+        k_x += third[:, 3] + 3 * gap * sample.scatter[x, x] + sample.n * gap**3
+        part[f"mean_{arm}"] = weight * (sample.mean[y] - theta * gap)
         part[f"cov_{arm}"] = covariance
         part["welch"] += np.diag(covariance) ** 2 / (sample.n - 1)
         part[f"raw_mean_{arm}"] = weight * sample.mean[y]
-        raw = np.diag(sample.scatter)[y] / ((sample.n - 1) * sample.n)
+        raw = sample.scatter[y, y] / ((sample.n - 1) * sample.n)
         part[f"raw_var_{arm}"] = weight**2 * raw
-    part["leverage"] = (part["mean_c"] + weight * theta * pull) / (both.n - 1)
-    part["leverage"][theta == 0] = 0.0
+    adjusted = theta != 0
+    pull = theta[adjusted] * k_x[adjusted] / both.scatter[x, x][adjusted]
+    part["leverage"] = np.zeros(len(y))
+    part["leverage"][adjusted] = (part["mean_c"][adjusted] + weight * pull) / (both.n - 1)
     part["pooled_t"] = weight**2 * pooled / treated.n
     part["pooled_c"] = weight**2 * pooled / control.n
     part["cumulant"] = weight**3 * k * (1 / treated.n**2 - 1 / control.n**2)
     return part
 
 
-def _residual_weights(
-    both: Moments, outcomes: Sequence[str], covariates: Sequence[str | None]
-) -> tuple[Floats, Floats, Floats]:
-    """Slopes theta (q,) on all units, the matrix (q, p) that makes e = Y - theta X, and k3/S (q,).
+def _slopes(
+    both: Moments, y: NDArray[np.intp], x: NDArray[np.intp], used: NDArray[np.bool_]
+) -> Floats:
+    """Slopes theta (q,) on all units; 0 without a covariate, or where it does not vary."""
+    spread = both.scatter[x, x]
+    varies = used & (spread > ROUNDING * both.n * both.mean[x] ** 2)
+    theta: Floats = np.where(varies, both.scatter[x, y] / np.where(varies, spread, 1.0), 0.0)
+    return theta
 
-    The last is the third central moment of X over its variance: how far above the mean X is where
-    the slope is decided.
-    """
-    theta, pull = np.zeros(len(outcomes)), np.zeros(len(outcomes))
-    third = _third_sums(both, outcomes, covariates)[:, 3]
-    residual = np.zeros((len(outcomes), len(both.names)))
-    for row, (outcome, covariate) in enumerate(zip(outcomes, covariates, strict=True)):
-        y = both.position(outcome)
-        residual[row, y] += 1.0
-        if covariate is None:
-            continue
-        x = both.position(covariate)
-        spread = both.scatter[x, x]
-        if spread > ROUNDING * both.n * both.mean[x] ** 2:
-            theta[row] = both.scatter[x, y] / spread
-            pull[row] = third[row] / spread
-        residual[row, x] -= theta[row]
-    return theta, residual, pull
+
+def _residual_scatter(
+    scatter: Floats, y: NDArray[np.intp], x: NDArray[np.intp], theta: Floats
+) -> Floats:
+    """Scatter (q, q) of e = Y - theta X; no product of matrices, whose threads would only wait."""
+    cross = theta[:, None] * scatter[np.ix_(x, y)]
+    square = np.outer(theta, theta) * scatter[np.ix_(x, x)]
+    found: Floats = scatter[np.ix_(y, y)] - cross - cross.T + square
+    return found
 
 
 def _third_sums(
     sample: Moments, outcomes: Sequence[str], covariates: Sequence[str | None]
 ) -> Floats:
     """Centred third sums (q, 4) of each outcome with its covariate; NaN where absent."""
-    alone = {pair[0]: sums[0] for pair, sums in sample.third.items()}
     absent = np.full(4, np.nan)
-    rows = []
-    for outcome, covariate in zip(outcomes, covariates, strict=True):
-        if covariate is None:
-            rows.append(np.array([alone.get(outcome, np.nan), 0.0, 0.0, 0.0]))
-        else:
-            rows.append(sample.third.get((outcome, covariate), absent))
-    return np.array(rows).reshape(-1, 4)
+    alone = {} if all(covariates) else {pair[0]: sums[0] for pair, sums in sample.third.items()}
+    rows = [
+        [alone.get(outcome, np.nan), 0.0, 0.0, 0.0]
+        if covariate is None
+        else sample.third.get((outcome, covariate), absent)
+        for outcome, covariate in zip(outcomes, covariates, strict=True)
+    ]
+    return np.array(rows, dtype=np.float64).reshape(-1, 4)
 
 
 def _notes(sums: dict[str, Floats], smallest_arm: int) -> tuple[Notes, NDArray[np.bool_]]:

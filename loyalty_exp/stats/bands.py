@@ -6,6 +6,7 @@ They serve pictures of a path: verdicts come from the looks, whose boundaries ar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import optimize, stats
 
 from loyalty_exp.stats.intervals import IntervalMethod, interval
-from loyalty_exp.stats.looks import exceedance, look_correlation, rays
+from loyalty_exp.stats.looks import digits, exceedance, look_correlation, rays
 
 if TYPE_CHECKING:
     from loyalty_exp.stats.ancova import JointEffects
@@ -51,6 +52,13 @@ def sup_t_critical(correlation: Floats, level: float = 0.95, points: int | None 
 
     Source: Montiel Olea and Plagborg-Moller (2019), sup-t; Deak (1980) for the integral.
     """
+    return _sup_t_critical(digits(correlation), len(correlation), level, points)
+
+
+@lru_cache(maxsize=128)
+def _sup_t_critical(key: bytes, size: int, level: float, points: int | None) -> float:
+    """As `sup_t_critical`, kept: metrics in proportion to each other share theirs."""
+    correlation = np.frombuffer(key).reshape(size, size)
     usable = np.flatnonzero(~np.isnan(np.diag(correlation)))
     if len(usable) == 0:
         return float("nan")

@@ -183,7 +183,11 @@ class Moments:
 
     def select(self, names: Sequence[str]) -> Self:
         """Moments of some variables, in the order asked for; their third moments stay."""
-        keep = [self.position(name) for name in names]
+        place = {name: index for index, name in enumerate(self.names)}
+        unknown = [name for name in names if name not in place]
+        if unknown:
+            raise ValueError(f"no moments of {unknown[0]!r}")
+        keep = [place[name] for name in names]
         wanted = set(names)
         return replace(
             self,

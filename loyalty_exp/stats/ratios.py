@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from loyalty_exp.stats.intervals import Reason
+from loyalty_exp.stats.intervals import Reason, t_reach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -342,7 +341,7 @@ def _welch(
         return _no_ratio_effect(Reason.NO_RESIDUAL)
     df = variance**2 / squares
     estimate = ratios[0] - ratios[1]
-    half = float(stats.t.isf((1 - level) / 2, df)) * math.sqrt(variance)
+    half = float(t_reach((1 - level) / 2, df)) * math.sqrt(variance)
     lower, upper = estimate - half, estimate + half
     return RatioEffect(estimate, lower, upper, variance, df, ratios[0], ratios[1], theta, None)
 
