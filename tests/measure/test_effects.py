@@ -16,13 +16,14 @@ from scipy import stats
 
 from loyalty_exp.declare.frozen import Calendar, StratumCounts
 from loyalty_exp.measure.effects import (
+    ACTIVE_MONTHS,
     Question,
     effect_rows,
     estimate_looks,
     method_of,
     ratio_rows,
 )
-from loyalty_exp.measure.results import EffectRow
+from loyalty_exp.measure.results import LEANS_HIGH, LEANS_LOW, EffectRow
 from loyalty_exp.stats.looks import boundaries, spending_function
 from loyalty_exp.store.outcomes import Outcomes, covariate_of
 
@@ -285,3 +286,71 @@ def test_between_treated_arms_of_older_plans_the_method_follows_their_sizes() ->
         plan = plan_of(strata=(StratumCounts("z", sum(counts), counts),))
         assert method_of(plan, pair, metric) == method
         assert method_of(plan, Question("a", "holdout"), metric) == "w1"
+
+
+def lean_on_one() -> pd.DataFrame:
+    """Units of which one, treated, holds most of the variance of the past, and an effect on all."""
+    units = UNITS[UNITS["arm"] != "b"].copy()
+    for metric in ("revenue", "margin", "net"):
+        rate = 1.0 if metric == "revenue" else 0.4
+        past = units["revenue_x"].to_numpy().copy()
+        past[150] = 60 * past.std()
+        units[f"{metric}_x"] = rate * past
+        for k in range(MONTHS):
+            month = rate * (5 + past / 12) * np.where(units["arm"] == "a", 1.5, 1.0)
+            units[f"{metric}_{k}"] = month + rate * units[f"orders_{k}"]
+            columns = [f"{metric}_{j}" for j in range(k + 1)]
+            units[f"{metric}_c{k}"] = units[columns].sum(axis=1)
+    return units
+
+
+def test_rows_say_where_the_adjustment_leans() -> None:
+    question = Question("a", "holdout")
+    leaning = effect_rows(plan_of(), outcomes_of(lean_on_one()), CALENDAR, question)
+    for metric in ("revenue", "margin", "net"):
+        row = find(leaning, metric, "cumulative")
+        assert LEANS_LOW in row.notes
+        assert row.expected_bias is not None
+        assert row.expected_bias < -0.04 * row.standard_error
+    margin, net = (find(leaning, metric, "cumulative") for metric in ("margin", "net"))
+    assert net.expected_bias == pytest.approx(margin.expected_bias, rel=1e-12)
+    plain = effect_rows(plan_of(), outcomes_of(UNITS), CALENDAR, question)
+    for row in plain:
+        assert row.expected_bias is not None
+        noted = LEANS_LOW in row.notes or LEANS_HIGH in row.notes
+        size = abs(row.expected_bias) / row.standard_error
+        assert noted == (size >= 0.04 and abs(row.effect_per_customer) >= row.standard_error), (
+            row.metric
+        )
+
+
+def test_a_loss_is_expected_too_high() -> None:
+    swapped = lean_on_one()
+    swapped["arm"] = swapped["arm"].map({"a": "holdout", "holdout": "a"})
+    rows = effect_rows(plan_of(), outcomes_of(swapped), CALENDAR, Question("a", "holdout"))
+    row = find(rows, "revenue", "cumulative")
+    assert row.effect_per_customer < 0 < row.expected_bias
+    assert LEANS_HIGH in row.notes
+
+
+def test_months_with_an_order_are_no_share() -> None:
+    rows = effect_rows(plan_of(), outcomes_of(UNITS), CALENDAR, Question("a", "holdout"))
+    for row in rows:
+        summed = row.metric == "active" and row.month == "cumulative"
+        assert (ACTIVE_MONTHS in row.notes) == summed
+
+
+def test_a_look_that_a_handful_of_customers_decides_is_not_significant() -> None:
+    """30 customers left out, and from the second month one order of 1,000 among the 200 treated."""
+    units = UNITS[UNITS["arm"] != "b"].iloc[70:].reset_index(drop=True)
+    treated = (units["arm"] == "a").to_numpy()
+    rng = np.random.default_rng(8)
+    for k in range(MONTHS):
+        units[f"revenue_{k}"] = 10 + 30 * treated + rng.normal(0, 10, len(units))
+    units.loc[100, "revenue_1"] = 1000.0
+    for k in range(MONTHS):
+        units[f"revenue_c{k}"] = units[[f"revenue_{j}" for j in range(k + 1)]].sum(axis=1)
+    question = Question("a", "holdout")
+    looks = estimate_looks(plan_of(), outcomes_of(units), CALENDAR, question, "revenue")
+    assert all(abs(look.z) > look.boundary for look in looks), "beyond every boundary"
+    assert [look.significant for look in looks] == [True, False, False]

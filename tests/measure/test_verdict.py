@@ -21,6 +21,7 @@ from loyalty_exp.measure.results import (
 from loyalty_exp.measure.verdict import (
     LOOKS_DONE,
     NOT_CONFIRMED,
+    SKEWED_NOW,
     TOO_FEW,
     TOO_SMALL,
     elapsed_shares,
@@ -42,14 +43,19 @@ def judge_fixture(company: Make, outcomes_of: Make, plan_of: Make, calendar_of: 
     blank = economics(plan, outcomes, calendar_of(plan, 6), "offer")
 
     def judge(
-        *rows: Row, fixed: float = 0.0, checks: tuple[Check, ...] = (), begun: int = 0
+        *rows: Row,
+        fixed: float = 0.0,
+        checks: tuple[Check, ...] = (),
+        begun: int = 0,
+        skewed: tuple[int, ...] = (),
     ) -> Any:
         months = []
         for k, (margin, cost) in enumerate(rows):
             net = Estimate(*(value - cost for value in margin))
             label = f"2024-{k + 3:02d}"
             closed = k < len(rows) - begun
-            months.append(MoneyMonth(label, closed, Estimate(*margin), cost, net))
+            margins = Estimate(*margin)
+            months.append(MoneyMonth(label, closed, margins, cost, net, k not in skewed))
         money = replace(blank, months=tuple(months), fixed_cost=fixed)
         calendar = calendar_of(plan, len(rows) - begun, len(rows))
         return verdict(plan, outcomes, calendar, "offer", money, checks)
@@ -103,6 +109,22 @@ def test_a_verdict_stays_and_shows_the_month_that_bears_it(judge: Make) -> None:
     loss = ((-500.0, -900.0, -100.0), 0.0)
     assert judge(gain, loss).kind is VerdictKind.ENLARGE
     assert judge(loss, gain).kind is VerdictKind.STOP
+
+
+def test_no_verdict_rests_on_a_reading_that_a_handful_of_customers_decides(judge: Make) -> None:
+    gain, loss = ((500.0, 100.0, 900.0), 0.0), ((-500.0, -900.0, -100.0), 0.0)
+    for decisive in (gain, loss):
+        found = judge(decisive, skewed=(0,))
+        assert found.kind is VerdictKind.NOT_YET
+        assert found.reasons == (SKEWED_NOW,)
+        assert found.decided_month is None
+    # Less skewed at the next reading, it decides; a verdict from before stays.
+    assert judge(gain, gain, skewed=(0,)).decided_month == "2024-04"
+    stays = judge(gain, gain, skewed=(1,))
+    assert (stays.kind, stays.decided_month) == (VerdictKind.ENLARGE, "2024-03")
+    assert stays.reasons == (NOT_CONFIRMED,)
+    last = judge(*[gain] * 6, skewed=tuple(range(6)))
+    assert (last.kind, last.reasons) == (VerdictKind.NEVER, (TOO_FEW,))
 
 
 def test_open_months_decide_nothing(judge: Make) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,7 @@ def test_a_late_order_is_shown_with_both_figures_and_the_date(shop: Path) -> Non
     assert found.shown == pytest.approx(effect(before, "2026-03"), rel=1e-12)
     assert found.now == pytest.approx(effect(result, "2026-03"), rel=1e-12)
     assert found.now - found.shown == pytest.approx(400 / before.arms[0].n_treated, rel=0.05)
-    assert (found.shown_on, found.changed_on) == (TODAY, None)
+    assert (found.shown_on, found.changed_on, found.reason) == (TODAY, None, "late data")
     assert revenue(result, "2026-04") is None
     assert revenue(result, "cumulative 2026-06") is not None
     check = check_of(result)
@@ -161,3 +162,15 @@ def test_a_restated_result_can_be_restated_again(shop: Path) -> None:
     result = measured(shop)
     with lx.open(shop).store.read() as connection:
         assert restated(connection, result) == result
+
+
+def test_a_figure_that_a_new_wave_moves_says_so(shop: Path) -> None:
+    done(shop, "report")
+    result = measured(shop)
+    longer = replace(
+        result, rows=tuple(replace(row, n_treated=row.n_treated + 10) for row in result.rows)
+    )
+    with lx.open(shop).store.read() as connection:
+        found = revenue(restated(connection, longer), "2026-03")
+    assert found is not None
+    assert found.reason == "customers joined since: the effect is now per customer of a longer list"
