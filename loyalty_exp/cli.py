@@ -247,19 +247,19 @@ def plan(ctx: click.Context, campaign: str, draws: int, html: Path | None, form:
     """
     from loyalty_exp.report.plan import plan_page
     from loyalty_exp.report.render import plan_file
-    from loyalty_exp.terminal import page_text, plan_json
+    from loyalty_exp.terminal import page_text, plain_json
 
     with _opened(ctx) as project:
         found = project.plan(campaign, draws)
     owner = project.declaration.project
     if html is not None:
-        plan_file(plan_json(found), html, language=owner.locale, project=owner.name)
+        plan_file(plain_json(found), html, language=owner.locale, project=owner.name)
         click.echo(f"open {html}")
     elif form == "json":
-        _print_json(plan_json(found))
+        _print_json(plain_json(found))
     else:
         tongue = _tongue(project)
-        page_text(tongue, plan_page(tongue, plan_json(found), owner.name))
+        page_text(tongue, plan_page(tongue, plain_json(found), owner.name))
 
 
 @main.command()
@@ -287,6 +287,28 @@ def contacts(
     else:
         contact_file(found, output, language)
         click.echo(f"{len(found)} customers; {output}")
+
+
+@main.command()
+@click.option("--as-of", type=_Day(), help="The date; the last day of data if absent.")
+@_format("json")
+@click.pass_context
+def lifetime(ctx: click.Context, as_of: dt.date | None, form: str) -> None:
+    """What customers are worth over their lifetime, three ways, each with what it assumes.
+
+    The model forecasts the last half-year from what was known before it: see how far it is off.
+
+    Example: loyalty-exp lifetime --as-of 2026-02-28
+    """
+    from loyalty_exp.terminal import plain_json
+    from loyalty_exp.terminal_lifetime import lifetime_text
+
+    with _opened(ctx) as project:
+        found = project.lifetime(as_of)
+    if form == "json":
+        _print_json(plain_json(found))
+    else:
+        lifetime_text(_tongue(project), found)
 
 
 @main.command()

@@ -67,6 +67,7 @@ from loyalty_exp.segment.membership import (
     segment_sizes,
 )
 from loyalty_exp.segment.priorities import Priority, contact_priorities
+from loyalty_exp.segment.worth import Worth, worth
 from loyalty_exp.store.engines import open_store
 from loyalty_exp.store.erase import Erased, PersonalData, forget_person, person_data
 from loyalty_exp.store.journal import Entry, append, entries
@@ -214,6 +215,21 @@ class Project:
             fit = fit_lifetime(connection, day)
             currency = self.declaration.project.currency
             return contact_priorities(connection, fit, currency, limit=limit, within=within)
+
+    def lifetime(self, as_of: dt.date | None = None) -> Worth:
+        """What customers are worth: observed, by the formulas of the trade, and by the model.
+
+        Args:
+            as_of: the date; the last day of data if None.
+
+        Raises:
+            MeasureError: no order is loaded, or none up to the date.
+        """
+        with self.store.read(repeatable=True) as connection:
+            first, _ = connection.execute(registry.data_dates()).one()
+            day = as_of or self._data_through(connection)
+            self._progress("fitting the lifetime model")
+            return worth(connection, day, first.date() if first else day)
 
     def launch(
         self,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from loyalty_exp.report.views import Table as TableView
     from loyalty_exp.segment.membership import SegmentRow
     from loyalty_exp.segment.priorities import Priority
+    from loyalty_exp.segment.worth import Worth
     from loyalty_exp.store.erase import PersonalData
     from loyalty_exp.store.journal import Entry
     from loyalty_exp.store.load import LoadReport
@@ -45,11 +46,13 @@ __all__ = [
     "effect_table",
     "journal_table",
     "kpi_table",
+    "labelled",
     "launch_text",
     "load_table",
+    "open_console",
     "page_text",
     "person_file",
-    "plan_json",
+    "plain_json",
     "segment_table",
 ]
 
@@ -66,7 +69,7 @@ def load_table(reports: Sequence[LoadReport]) -> None:
             table.add_row(f"{name} (loaded before, nothing changed)", *[""] * 5)
         else:
             table.add_row(name, *(f"{count:,}" for count in (*counts, report.changed)))
-    console = _console()
+    console = open_console()
     console.print(table)
     for report in reports:
         for why in report.reasons:
@@ -100,10 +103,10 @@ def segment_table(t: Tongue, rows: Sequence[SegmentRow], min_cell: int) -> None:
         counts = [t.number(row.customers), t.number(row.active), revenue, t.number(row.orders_12m)]
         share = "" if row.share is None else t.percent(row.share)
         table.add_row(escape(label), *counts, share)
-    _console().print(table)
+    open_console().print(table)
     if any(row.customers is None for row in rows):
         text = _("hidden: fewer than %(n)s customers, or next to such a group (min_cell)")
-        _console().print(text % {"n": t.number(min_cell)})
+        open_console().print(text % {"n": t.number(min_cell)})
 
 
 def contact_table(t: Tongue, found: Sequence[Priority]) -> None:
@@ -114,9 +117,9 @@ def contact_table(t: Tongue, found: Sequence[Priority]) -> None:
     for row in found:
         why = row.reason_fr if t.language == "fr" else row.reason_en
         table.add_row(str(row.rank), row.customer, t.money(row.value_at_risk, step=1.0), why)
-    _console().print(table)
+    open_console().print(table)
     if not found:
-        _console().print(_("Nobody is later than usual with an order."))
+        open_console().print(_("Nobody is later than usual with an order."))
 
 
 def kpi_table(t: Tongue, found: Mapping[str, Any], segment: str) -> None:
@@ -125,7 +128,7 @@ def kpi_table(t: Tongue, found: Mapping[str, Any], segment: str) -> None:
     rows = {row["year"]: row for row in found["kpis_by_year"] if row["segment"] == segment}
     periods = [found["periods"][year] for year in ("year1", "year2")]
     words = [f"{t.date(period['start'])} – {t.date(period['end'])}" for period in periods]
-    console = _console()
+    console = open_console()
     console.print(segment_label(t, found, segment), style="bold", markup=False)
     table = Table(_("Indicator"), *words, _("Change"), box=None)
     for column in table.columns[1:]:
@@ -138,7 +141,7 @@ def kpi_table(t: Tongue, found: Mapping[str, Any], segment: str) -> None:
         table.add_row(indicator_name(t, name), *cells, change_text(t, name, change))
     console.print(table)
     for name, definition in found["definitions"].items():
-        told = _labelled(t, indicator_name(t, name), definition[t.language])
+        told = labelled(t, indicator_name(t, name), definition[t.language])
         console.print(told, markup=False, style="dim")
     for note in found["notes"]:
         console.print(said(t, note), markup=False)
@@ -172,7 +175,7 @@ def person_file(found: PersonalData, path: Path) -> None:
 def effect_table(result: CampaignResult) -> None:
     """Print the effects on the primary metric: each month, then cumulative, whole audience."""
     plan = result.plan
-    console = _console()
+    console = open_console()
     console.print(f"\n{plan.name} ({plan.campaign}), {plan.metric} per {plan.unit}", style="bold")
     if result.caveat:
         console.print(result.caveat)
@@ -211,7 +214,7 @@ def page_text(t: Tongue, page: Page, *, figures: bool = False) -> None:
         page: the page.
         figures: whether the tables behind the charts are printed too.
     """
-    console = _console()
+    console = open_console()
     console.print(f"\n{page.heading}", style="bold", markup=False)
     about = ". ".join(text for text in (page.eyebrow, page.standfirst) if text)
     console.print(about, markup=False, style="dim")
@@ -220,7 +223,7 @@ def page_text(t: Tongue, page: Page, *, figures: bool = False) -> None:
     for figure in page.key_figures:
         about = " · ".join(text for text in (figure.interval, figure.detail) if text)
         value = f"{figure.value} ({about})" if about else figure.value
-        console.print(f"  {_labelled(t, figure.label, value)}", markup=False)
+        console.print(f"  {labelled(t, figure.label, value)}", markup=False)
     for section in page.sections:
         _section_text(t, console, section, figures=figures)
 
@@ -231,7 +234,7 @@ def _section_text(t: Tongue, console: Console, section: Section, *, figures: boo
         console.print(text, markup=False)
     for step in section.flow:
         share = f"  {step.share_text}" if step.share_text else ""
-        text = _labelled(t, step.label, f"{step.count}{share}")
+        text = labelled(t, step.label, f"{step.count}{share}")
         console.print(f"{'  ' * step.level}{text}", markup=False)
     for chart in section.figures if figures else ():
         if chart.table is not None:
@@ -256,14 +259,15 @@ def _as_text(view: TableView) -> Table:
     return table
 
 
-def _labelled(t: Tongue, label: str, value: str) -> str:
+def labelled(t: Tongue, label: str, value: str) -> str:
+    """A label and what it is of, with the colon of the language."""
     return t.gettext("%(label)s: %(value)s") % {"label": label, "value": value}
 
 
 def launch_text(t: Tongue, launched: Launched) -> None:
     """Say what a launch drew, which lists it wrote, and what to know before anything is sent."""
     _, plan = t.gettext, launched.plan
-    console = _console()
+    console = open_console()
     if not launched.new:
         console.print(_("Launched before: nothing was changed."))
     wave = _("%(campaign)s, wave %(wave)s, plan %(digest)s")
@@ -273,7 +277,7 @@ def launch_text(t: Tongue, launched: Launched) -> None:
     for arm in plan.arms:
         values = {"units": t.number(plan.units_of(arm)), "all": drawn}
         told = _("%(units)s of %(all)s") % values
-        console.print(f"  {_labelled(t, arm_name(t, arm), told)}", markup=False)
+        console.print(f"  {labelled(t, arm_name(t, arm), told)}", markup=False)
     for path in launched.lists:
         console.print(str(path), markup=False, soft_wrap=True)
     for note in launched.notes:
@@ -282,9 +286,9 @@ def launch_text(t: Tongue, launched: Launched) -> None:
         )
 
 
-def plan_json(report: CampaignPlanReport) -> dict[str, Any]:
-    """A plan as JSON types: what is not a finite number is null."""
-    plain = _plain(asdict(report))
+def plain_json(found: CampaignPlanReport | Worth) -> dict[str, Any]:
+    """A plan or a lifetime value as JSON types: what is not a finite number is null."""
+    plain = _plain(asdict(found))
     assert isinstance(plain, dict)  # noqa: S101
     return plain
 
@@ -308,7 +312,7 @@ def journal_table(entries: Sequence[Entry]) -> None:
         given = ", ".join(f"{name}={value}" for name, value in entry.arguments.items())
         at = f"{entry.at:%Y-%m-%d %H:%M:%S}"
         table.add_row(at, entry.actor, entry.command, escape(given), entry.version, entry.outcome)
-    _console().print(table)
+    open_console().print(table)
 
 
 def _cells(row: EffectRow) -> tuple[str, ...]:
@@ -332,5 +336,6 @@ def _number(value: float | None, sign: str = "") -> str:
     return "not estimable" if value is None else f"{value:{sign},.2f}"
 
 
-def _console() -> Console:
+def open_console() -> Console:
+    """The terminal; where there is none, wide enough for a table."""
     return Console(width=None if Console().is_terminal else 140)

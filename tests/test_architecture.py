@@ -24,8 +24,12 @@ ALLOWED = {
         "errors", "declare", "stats", "store", "segment", "design", "measure", "compare", "report",
     },
     "terminal": {"measure", "segment", "store", "compare", "design", "report", "project"},
+    "terminal_lifetime": {"segment", "report", "terminal"},
     "demo": {"errors", "project", "report", "measure", "terminal"},
-    "cli": {"errors", "project", "declare", "compare", "terminal", "report", "demo"},
+    "cli": {
+        "errors", "project", "declare", "compare", "terminal", "terminal_lifetime", "report",
+        "demo",
+    },
     "__init__": {"errors", "measure", "project"},
 }  # fmt: skip
 """What each part of the package may import of the package."""

@@ -21,6 +21,8 @@ REGRESSION = N_(
 """The remark of `compare` on regression to the mean, which has a fold of its own."""
 
 PATTERNS = (
+    N_("two years of orders are needed; they are known from %(day)s on"),
+    N_("%(name)s is not bounded by these data"),
     N_(
         "orders are known up to %(day)s, the audience is that of %(later)s: whoever orders in "
         "between is not seen"
@@ -68,6 +70,21 @@ SAYINGS = (
     N_("medium"),
     N_("high"),
     N_("none"),
+    # lifetime value
+    N_(
+        "Every customer has the same chance of leaving each year: where loyal and fleeting ones "
+        "are mixed, 1 / attrition is shorter than the mean lifetime."
+    ),
+    N_("Next years resemble year 2 in basket and in frequency; nothing is discounted."),
+    N_("A customer without an order in year 2 has left for good."),
+    N_(
+        "The third of the lifetime value is a rule of thumb for acquisition, taken on margin: on "
+        "revenue it would exceed all margin where the margin rate is under a third."
+    ),
+    N_("The lifetime is capped at 10 years."),
+    N_("customers whose margin is not positive are left out of the spend model"),
+    N_("the maximum was not reached: do not rely on this fit"),
+    N_("standard errors are not estimable: the likelihood is flat at its maximum"),
     # year over year
     N_("no holdout was kept in this segment"),
     N_("too few customers were left out on purpose in this segment"),

@@ -37,6 +37,7 @@ __all__ = [
     "customer_lifetime_value",
     "fit_lifetime",
     "fitted_survival",
+    "sampled",
     "seed_lifetime",
 ]
 
@@ -115,7 +116,7 @@ def fit_lifetime(connection: sa.Connection, as_of: dt.date) -> LifetimeFit:
     Raises:
         ValueError: no customer bought on two days; the sentence says so.
     """
-    histories, margin = _histories(connection, as_of)
+    histories, margin = sampled(connection, as_of)
     purchases = fit_purchases(_grouped(histories))
     counts = histories.x + 1
     spends = margin > 0
@@ -297,7 +298,8 @@ def seed_lifetime(
 _COLUMNS = ("repeat_days", "active_span_days", "tenure_days", "ltv_margin")
 
 
-def _histories(connection: sa.Connection, as_of: dt.date) -> tuple[Histories, Vector]:
+def sampled(connection: sa.Connection, as_of: dt.date) -> tuple[Histories, Vector]:
+    """Histories of at most `SAMPLE` customers known at a date, and their margin so far."""
     found = customer_features(as_of, _COLUMNS).subquery()
     statement = (
         sa.select(*(found.c[name] for name in _COLUMNS))

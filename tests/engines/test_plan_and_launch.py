@@ -12,7 +12,7 @@ from company import CUSTOMERS, order_rows
 
 from loyalty_exp.project import Project, open_project
 from loyalty_exp.store import tables
-from loyalty_exp.terminal import plan_json
+from loyalty_exp.terminal import plain_json
 
 DECLARATION = """
 schema = 1
@@ -88,7 +88,7 @@ def both(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pro
 
 
 def test_a_plan_is_the_same_and_keeps_nothing(both: tuple[Project, Project]) -> None:
-    plans = [plan_json(project.plan("winback", draws=40)) for project in both]
+    plans = [plain_json(project.plan("winback", draws=40)) for project in both]
     near(*plans)
     assert plans[0]["warnings"][0]["rule"] == "universal_due"
     for project in both:

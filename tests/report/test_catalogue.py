@@ -35,8 +35,12 @@ def used() -> set[str | tuple[str, ...]]:
         options_map=options,
         keywords=keywords,
     )
-    terminal = extract_from_file("python", FOLDER.parent / "terminal.py", keywords=keywords)
-    return {message[2] for message in found} | {message[1] for message in terminal}
+    terminal = [
+        message[1]
+        for path in FOLDER.parent.glob("terminal*.py")
+        for message in extract_from_file("python", path, keywords=keywords)
+    ]
+    return {message[2] for message in found} | set(terminal)
 
 
 @pytest.fixture(scope="module")

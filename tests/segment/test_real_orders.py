@@ -1,4 +1,4 @@
-"""The list of contacts on two years of real orders: skipped where they are not at hand."""
+"""Contacts and lifetime on two years of real orders: skipped where they are not at hand."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from loyalty_exp.segment.lifetime import fit_lifetime
 from loyalty_exp.segment.priorities import Priority, contact_priorities
+from loyalty_exp.segment.worth import worth
 from loyalty_exp.store.engines import open_store
 
 RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail_2" / "lines.parquet"
@@ -70,3 +71,11 @@ def test_more_is_at_stake_than_among_those_surely_gone(
     assert sum(spent.get(row.customer, 0.0) for row in ranked[:50]) > 2 * sum(
         spent.get(row.customer, 0.0) for row in gone
     )
+
+
+def test_the_model_is_shown_beside_a_forecast_that_comes_true(connection: sa.Connection) -> None:
+    """The half-year to 9 December 2011, from what was known before: within 5 %."""
+    seen = worth(connection, dt.date(2011, 12, 9), dt.date(2009, 12, 1))
+    assert seen.check is not None
+    assert abs(seen.check.relative_error or 1.0) < 0.05
+    assert seen.check.mean_absolute_error < seen.check.naive_absolute_error
