@@ -253,9 +253,17 @@ def expected_spend(model: SpendModel, purchases: Vector, spend: Vector) -> Vecto
 
 
 def _if_alive(model: PurchaseModel, a: float, x: Vector, z: Vector) -> Vector:
+    """Equation 10 without its denominator, by Euler's transform where that holds its range.
+
+    Where nearly everybody leaves (large a and b) the transform is 0 x infinity; the form as printed
+    is not.
+    """
     r, b = model.r, model.b
     c = a + b + x - 1
-    forecast: Vector = c / (a - 1) * (1 - (1 - z) ** (a - 1) * hyp2f1(a + b - 1 - r, a - 1, c, z))
+    with np.errstate(invalid="ignore", over="ignore"):
+        left: Vector = (1 - z) ** (a - 1) * hyp2f1(a + b - 1 - r, a - 1, c, z)
+    printed = (1 - z) ** (r + x) * hyp2f1(r + x, b + x, c, z)
+    forecast: Vector = c / (a - 1) * (1 - np.where(np.isfinite(left), left, printed))
     return forecast
 
 

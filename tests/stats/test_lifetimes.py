@@ -119,6 +119,17 @@ def test_expected_purchases_by_quadrature_of_the_posterior(a: float, x: float) -
     assert found[0] == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("x", [0.0, 5.0, 20.0])
+def test_where_the_chance_to_leave_is_nearly_the_same_for_all(x: float) -> None:
+    """a and b without bound: p is a / (a + b) for everybody, and nothing overflows."""
+    r, alpha, a, b, T, t = 7.4, 470.0, 36873.0, 325510.0, 700.0, 365.0
+    p, u = a / (a + b), t / (alpha + T)
+    arrays = [np.array([value]) for value in (x, T if x else 0.0, T)]
+    fitted = model(np.array([r, alpha, a, b]))
+    found = expected_purchases(fitted, t, *arrays) / p_alive(fitted, *arrays)
+    assert found[0] == pytest.approx(-np.expm1(-(r + x) * np.log1p(p * u)) / p, rel=1e-3)
+
+
 def test_published_expectation() -> None:
     """Customer 1 of the CDNOW spreadsheet note: x = 2, t_x = 30.43, T = 38.86, 39 weeks ahead."""
     one = [np.array([value]) for value in (2.0, 30.43, 38.86)]
