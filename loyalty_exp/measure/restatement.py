@@ -1,7 +1,8 @@
 """Closed months as they were shown and as they are now: what late data changed after the fact.
 
 A figure is kept when a report first shows it, and again whenever a report shows another one. A
-month that was shown with two values stays on the page with both.
+month that was shown with two values stays on the page with both. A verdict is kept when a report
+first shows it, and stays: data that come later are told beside it.
 """
 
 from __future__ import annotations
@@ -10,18 +11,22 @@ import datetime as dt
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from loyalty_exp.measure.effects import CUMULATIVE
 from loyalty_exp.measure.results import (
+    ArmResult,
     CampaignResult,
     Check,
     CheckStatus,
     EffectRow,
+    Estimate,
     Restatement,
+    Verdict,
+    VerdictKind,
 )
 from loyalty_exp.store.queries.publish import shown_figures
 
@@ -45,13 +50,19 @@ FIGURES = (
 )
 """What is kept of a row."""
 
+VERDICT = "verdict"
+"""In place of a metric: the row of a verdict."""
+SHOWN_BEFORE = (
+    "the data have changed since it was published: as they are now, they would not decide"
+)
+
 Key = tuple[str, str, str, str, str, str]
 """Wave, segment, arm, against, metric, month."""
 Shown = tuple[dt.datetime, Mapping[str, Any]]
 
 
 def restated(connection: sa.Connection, result: CampaignResult) -> CampaignResult:
-    """A result with its restatements and the check of them.
+    """A result with its restatements, the check of them, and the verdicts that were shown.
 
     Args:
         connection: an open store.
@@ -64,13 +75,20 @@ def restated(connection: sa.Connection, result: CampaignResult) -> CampaignResul
         if key in history and (changed := _restatement(key, row, history[key])) is not None
     )
     checks = tuple(check for check in result.checks if check.name != "restatement")
-    return replace(result, restatements=found, checks=(*checks, _check(found, shown=bool(history))))
+    return replace(
+        result,
+        restatements=found,
+        checks=(*checks, _check(found, shown=bool(history))),
+        arms=tuple(_with_shown_verdict(result, arm, history) for arm in result.arms),
+    )
 
 
 def to_publish(
     connection: sa.Connection, result: CampaignResult, now: dt.datetime
 ) -> list[dict[str, Any]]:
     """Rows for the table `published`: closed figures never shown, or now shown otherwise.
+
+    And the first verdict of each arm.
 
     Args:
         connection: an open store.
@@ -80,10 +98,16 @@ def to_publish(
     history = _history(connection, result.campaign)
     at = now.astimezone(dt.UTC).replace(tzinfo=None)
     rows = []
-    for key, row in _closed_rows(result).items():
-        figures = {name: getattr(row, name) for name in FIGURES}
-        if key in history and not _moved(history[key][-1][1], figures):
-            continue
+    shown = {
+        key: {name: getattr(row, name) for name in FIGURES}
+        for key, row in _closed_rows(result).items()
+    }
+    moved = {
+        key: figures
+        for key, figures in shown.items()
+        if key not in history or _moved(history[key][-1][1], figures)
+    }
+    for key, figures in (moved | _new_verdicts(result, history)).items():
         names = ("wave", "segment", "arm", "against", "metric", "month")
         rows.append(
             {
@@ -94,6 +118,49 @@ def to_publish(
             }
         )
     return rows
+
+
+def _new_verdicts(
+    result: CampaignResult, history: Mapping[Key, Sequence[Shown]]
+) -> dict[Key, dict[str, Any]]:
+    """Verdicts of arms that have none in the history yet, by key: the month in which each fell."""
+    found = {}
+    for arm in result.arms:
+        verdict = arm.verdict
+        if verdict.decided_month is None or _shown_verdict(result, arm, history) is not None:
+            continue
+        key = ("all", "all", arm.arm, result.plan.holdout, VERDICT, verdict.decided_month)
+        found[key] = {"kind": str(verdict.kind), "month": verdict.month, **asdict(verdict.net)}
+    return found
+
+
+def _shown_verdict(
+    result: CampaignResult, arm: ArmResult, history: Mapping[Key, Sequence[Shown]]
+) -> Verdict | None:
+    """The verdict of an arm as a report first showed it."""
+    for key, shown in history.items():
+        if (key[2], key[3], key[4]) == (arm.arm, result.plan.holdout, VERDICT):
+            figures = shown[0][1]
+            net = Estimate(figures["value"], figures["lower"], figures["upper"])
+            kind = VerdictKind(figures["kind"])
+            return Verdict(kind, net, figures["month"], None, (SHOWN_BEFORE,), key[5])
+    return None
+
+
+def _with_shown_verdict(
+    result: CampaignResult, arm: ArmResult, history: Mapping[Key, Sequence[Shown]]
+) -> ArmResult:
+    """The arm with the verdict that was shown, where the data now would not give it any more.
+
+    A failed critical check suspends it all the same.
+    """
+    shown, verdict = _shown_verdict(result, arm, history), arm.verdict
+    if shown is None or verdict.kind is VerdictKind.SUSPENDED:
+        return arm
+    loses = shown.kind is VerdictKind.STOP, verdict.kind is VerdictKind.STOP
+    if verdict.decided_month is not None and loses[0] == loses[1]:
+        return arm
+    return replace(arm, verdict=shown)
 
 
 def _closed_rows(result: CampaignResult) -> dict[Key, EffectRow]:

@@ -133,6 +133,7 @@ SAYINGS = (
     N_("all planned readings are done"),
     N_("even a large effect would not be seen by the last planned reading"),
     N_("a later reading alone would not have decided"),
+    N_("the data have changed since it was published: as they are now, they would not decide"),
     N_("for now a handful of customers decides the result: no verdict rests on this reading"),
     # money
     N_("the chance that it paid holds for a single reading, not for one every month"),

@@ -10,8 +10,17 @@ import pytest
 from shops import DECLARATION, Line, done, open_shop, order_lines, write_lines
 
 import loyalty_exp as lx
-from loyalty_exp.measure.restatement import restated, to_publish
-from loyalty_exp.measure.results import CampaignResult, Check, CheckStatus, Restatement
+from loyalty_exp.measure.restatement import SHOWN_BEFORE, restated, to_publish
+from loyalty_exp.measure.results import (
+    CampaignResult,
+    Check,
+    CheckStatus,
+    Estimate,
+    Restatement,
+    Verdict,
+    VerdictKind,
+)
+from loyalty_exp.store.tables import published
 
 TODAY = dt.datetime.now(dt.UTC).date()
 
@@ -174,3 +183,30 @@ def test_a_figure_that_a_new_wave_moves_says_so(shop: Path) -> None:
         found = revenue(restated(connection, longer), "2026-03")
     assert found is not None
     assert found.reason == "customers joined since: the effect is now per customer of a longer list"
+
+
+def test_a_published_verdict_stays_and_says_that_the_data_have_changed(shop: Path) -> None:
+    plain = measured(shop)
+    gain = Verdict(VerdictKind.KEEP, Estimate(90.0, 5.0, 175.0), "2026-05", decided_month="2026-04")
+    undecided = Verdict(VerdictKind.NOT_YET, Estimate(20.0, -60.0, 100.0), "2026-06", "2026-08")
+    now = dt.datetime.now(dt.UTC)
+
+    def judged(verdict: Verdict) -> CampaignResult:
+        return replace(plain, arms=tuple(replace(arm, verdict=verdict) for arm in plain.arms))
+
+    with lx.open(shop).store.write() as connection:
+        connection.execute(published.insert(), to_publish(connection, judged(gain), now))
+        assert to_publish(connection, judged(gain), now) == [], "once"
+        (arm, *_) = restated(connection, judged(undecided)).arms
+        assert (arm.verdict.kind, arm.verdict.net) == (VerdictKind.KEEP, gain.net)
+        assert (arm.verdict.month, arm.verdict.decided_month) == ("2026-05", "2026-04")
+        assert arm.verdict.reasons == (SHOWN_BEFORE,)
+        # A verdict that the data still bear is shown with their figures; a failed check suspends.
+        later = replace(gain, kind=VerdictKind.ENLARGE, net=Estimate(99.0, 9.0, 189.0))
+        suspended = Verdict(VerdictKind.SUSPENDED, undecided.net, "2026-06", reasons=("roster",))
+        for kept in (later, suspended):
+            assert restated(connection, judged(kept)).arms[0].verdict == kept
+        # The other way round is no less a change.
+        stop = replace(gain, kind=VerdictKind.STOP)
+        assert restated(connection, judged(stop)).arms[0].verdict.kind is VerdictKind.KEEP
+        assert to_publish(connection, judged(stop), now) == [], "the first one stays"
