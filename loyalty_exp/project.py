@@ -453,6 +453,7 @@ class Project:
             "universal": universal,
             "programme": programme(universal, results) if universal else None,
             "years": self._years(shown),
+            "labels": self.declaration.segments.labels,
         }
         target = bundle.parent if bundle else directory or self.base / "reports"
         with tempfile.TemporaryDirectory(prefix=".pages-", dir=_made(target)) as fresh:

@@ -139,6 +139,27 @@ def test_the_marketer_reads_french(tmp_path: Path) -> None:
         assert said in done(shop, *words).replace("\n", " "), words
 
 
+def test_segments_are_called_by_their_labels(tmp_path: Path) -> None:
+    label = 'where = "orders_12m >= 3"\nlabel = "Those who come back"'
+    late = DECLARATION.replace('where = "orders_12m >= 3"', label).replace(
+        "[campaign.spring]",
+        '[segments.odd]\nwhere = "basket > 60"\nlabel = "Large baskets"\n[campaign.spring]\n'
+        'exclude = ["odd"]',
+    )
+    shop = open_shop(tmp_path, late)
+    done(shop, "load")
+    assert "Those who come back" in done(shop, "segments")
+    told = done(shop, "plan", "spring", "--draws", "0", "--html", str(tmp_path / "plan.html"))
+    assert "open" in told
+    page = (tmp_path / "plan.html").read_text(encoding="utf-8")
+    assert "Those who come back" in page
+    assert "left aside: in “Large baskets”" in page
+    done(shop, "launch", "spring")
+    done(shop, "report")
+    pages = "".join(path.read_text("utf-8") for path in (tmp_path / "reports").glob("*.html"))
+    assert "Those who come back" in pages
+
+
 def test_kpis_of_an_unknown_segment_names_the_segments(shop: Path) -> None:
     done(shop, "load")
     told = refused(shop, "kpis", *YEARS, "--segment", "Champion")

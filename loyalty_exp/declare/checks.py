@@ -298,11 +298,18 @@ def _segments_known(campaign: Raw, names: Sequence[str], data: Raw) -> Iterator[
             scheme = next((key for key, built_in in SCHEMES.items() if meant in built_in), None)
             if scheme:
                 used = _table(data, "segments").get("scheme", "rfm")
-                text = f"belongs to the scheme {scheme}, and the scheme is {used}"
+                text = (
+                    f"belongs to the scheme {scheme}, and the scheme is {used}: declare a segment "
+                    f"of your own, where = \"{_COLUMNS[scheme]} = '{meant}'\""
+                )
                 yield Finding((field, index), text)
             else:
                 hint = quoted(nearest(name, names))
                 yield Finding((field, index), "no such segment", hint)
+
+
+_COLUMNS = {"rfm": "rfm", "tiers": "tier", "risk": "risk", "value": "value_band"}
+"""The feature that holds the names of a scheme."""
 
 
 def _built_in(name: str) -> str | None:

@@ -165,6 +165,11 @@ class Segments(BaseModel):
         """The segments declared with `where`, by id, in their order."""
         return self.__pydantic_extra__
 
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What reports call the segments of one's own, by id, where they are called otherwise."""
+        return {name: rule.label for name, rule in self.rules.items() if rule.label}
+
     def text(self, name: str) -> str:
         """The rule of a segment, as a plan freezes it."""
         rule = self.rules.get(name)

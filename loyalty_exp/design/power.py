@@ -355,4 +355,9 @@ def _notes(campaign: Campaign, study: Study, as_of: dt.date, start: dt.date) -> 
         )
     if campaign.costs.per_redemption and not campaign.costs.vouchers_in_orders:
         notes.append("Break-even counts contacts and the fixed cost; redemptions come on top.")
+        if "vouchers_in_orders" not in campaign.costs.model_fields_set:
+            notes.append(
+                "If order totals are already net of the voucher, say vouchers_in_orders = true: "
+                "else it is counted twice."
+            )
     return tuple(notes)

@@ -18,7 +18,7 @@ from loyalty_exp.report.parts import (
     so_far,
 )
 from loyalty_exp.report.views import Cell, Column, Row, Section, Step, Table
-from loyalty_exp.report.words import arm_name, metric_name, wearout_sentence
+from loyalty_exp.report.words import arm_name, metric_name, segment_name, wearout_sentence
 
 if TYPE_CHECKING:
     from loyalty_exp.measure.results import ArmResult, CampaignResult, EffectRow, Estimate
@@ -32,6 +32,9 @@ __all__ = [
     "plan_section",
     "robustness_section",
 ]
+
+_HIGHER = "in a campaign of higher priority"
+"""The one reason that begins like the name of a segment."""
 
 
 def fading_section(t: Tongue, result: CampaignResult) -> Section:
@@ -123,6 +126,8 @@ def _step_name(t: Tongue, kind: str, rest: str) -> str:
         "reached": _("of whom reached"),
     }
     what = arm_name(t, rest) if kind in ("arm", "reached") else t.gettext(rest)
+    if kind == "excluded" and rest.startswith("in ") and rest != _HIGHER:
+        what = _("in “%(segment)s”") % {"segment": segment_name(t, rest.removeprefix("in "))}
     return known.get(kind, t.gettext(kind)) % {"what": what} if rest else known.get(kind, kind)
 
 

@@ -220,4 +220,5 @@ def _conflict(
         how = _("this one has priority: launch it first")
     else:
         how = _("the other has priority: launch it first")
-    return f"{when} {shared}; {how}." % known
+    told = _("%(when)s %(shared)s; %(how)s.")
+    return told % {"when": when % known, "shared": shared % known, "how": how}

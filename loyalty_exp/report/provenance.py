@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from loyalty_exp.report.parts import metric_text, metric_unit, of_arm, so_far
 from loyalty_exp.report.views import Cell, Column, Fold, Foot, Row, Section, Table
-from loyalty_exp.report.words import arm_name, metric_name
+from loyalty_exp.report.words import arm_name, metric_name, segment_name
 
 if TYPE_CHECKING:
     from loyalty_exp.declare.frozen import FrozenPlan
@@ -117,7 +117,7 @@ def _plan_fold(t: Tongue, result: CampaignResult) -> Fold:
         (_("SHA-256 of the frozen plan"), plan.digest),
     )
     rules = tuple(
-        Row((Cell(name.replace("_", " ")), Cell(rule))) for name, rule in plan.segments.items()
+        Row((Cell(segment_name(t, name)), Cell(rule))) for name, rule in plan.segments.items()
     )
     columns = (Column(_("Segment"), numeric=False), Column(_("Rule"), numeric=False))
     tables = (Table(_("Segments of the plan"), columns, rules),) if rules else ()

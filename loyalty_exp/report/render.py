@@ -49,6 +49,7 @@ def site(
     universal: CampaignResult | None = None,
     years: Mapping[str, Any] | None = None,
     programme: Programme | None = None,
+    labels: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Write the site: index, ROI summary, a page a campaign, year over year, methods.
@@ -61,6 +62,7 @@ def site(
         universal: Measurement of the customers left out of every campaign, where there are some.
         years: The comparison of two years as a dictionary (`compare --format json`).
         programme: The programme's total from that measurement.
+        labels: What the project calls its own segments, by id.
         progress: Called after each page.
 
     Returns:
@@ -70,7 +72,7 @@ def site(
         ValueError: If the language has no catalogue.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    t = _tongue(results, language)
+    t = _tongue(results, language, labels)
     given = _Site(results, project, universal, years, programme)
     written = []
     for page in _pages(t, given):
@@ -91,9 +93,10 @@ def single_file(
     universal: CampaignResult | None = None,
     years: Mapping[str, Any] | None = None,
     programme: Programme | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the whole site as one file to mail; arguments as for `site`."""
-    t = _tongue(results, language)
+    t = _tongue(results, language, labels)
     pages = list(_pages(t, _Site(results, project, universal, years, programme)))
     text = _environment(t.language).get_template("bundle.html")
     context = {"style": _asset("style.css"), "script": _asset("sort.js")}
@@ -103,7 +106,14 @@ def single_file(
     return path
 
 
-def plan_file(plan: Mapping[str, Any], path: Path, *, language: str, project: str) -> Path:
+def plan_file(
+    plan: Mapping[str, Any],
+    path: Path,
+    *,
+    language: str,
+    project: str,
+    labels: Mapping[str, str] | None = None,
+) -> Path:
     """Write the page of a plan as one file.
 
     Args:
@@ -111,11 +121,12 @@ def plan_file(plan: Mapping[str, Any], path: Path, *, language: str, project: st
         path: Where; replaced if it is there.
         language: "fr" or "en".
         project: Name of the project.
+        labels: What the project calls its own segments, by id.
 
     Raises:
         ValueError: If the language has no catalogue.
     """
-    t = Tongue(language, plan["currency"])
+    t = Tongue(language, plan["currency"], labels)
     path.write_text(page_html(t, plan_page(t, plan, project)), encoding="utf-8")
     return path
 
@@ -128,8 +139,10 @@ def fragment(result: CampaignResult, language: str = "en") -> str:
     return template.render(page=page, prefix="", target=_same, style=_asset("notebook.css"))
 
 
-def _tongue(results: Sequence[CampaignResult], language: str) -> Tongue:
-    return Tongue(language, results[0].plan.currency if results else "EUR")
+def _tongue(
+    results: Sequence[CampaignResult], language: str, labels: Mapping[str, str] | None = None
+) -> Tongue:
+    return Tongue(language, results[0].plan.currency if results else "EUR", labels)
 
 
 def _pages(t: Tongue, given: _Site) -> Iterator[Page]:

@@ -21,6 +21,10 @@ REGRESSION = N_(
 """The remark of `compare` on regression to the mean, which has a fold of its own."""
 
 PATTERNS = (
+    N_(
+        "If order totals are already net of the voucher, say vouchers_in_orders = true: else it is "
+        "counted twice."
+    ),
     N_("two years of orders are needed; they are known from %(day)s on"),
     N_("%(name)s is not bounded by these data"),
     N_(

@@ -6,6 +6,7 @@ import datetime as dt
 import gettext
 import io
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -76,16 +77,20 @@ class Tongue:
     Args:
         language: "fr" or "en".
         currency: ISO 4217 code of the project.
+        labels: What the project calls its own segments, by id.
 
     Raises:
         ValueError: If the language has no catalogue.
     """
 
-    def __init__(self, language: str, currency: str = "EUR") -> None:
+    def __init__(
+        self, language: str, currency: str = "EUR", labels: Mapping[str, str] | None = None
+    ) -> None:
         if language not in LANGUAGES:
             raise ValueError(f"language {language!r}: one of {', '.join(LANGUAGES)} is expected")
         self.language = language
         self.currency = currency
+        self.labels = labels or {}
         self.locale = _locale(language)
         self.symbol = _symbol(language, currency)
         """Sign of the currency, as a unit of tables and axes."""

@@ -70,7 +70,7 @@ def segment_name(t: Tongue, segment: str) -> str:
     """A segment as a reader calls it."""
     if segment == "all":
         return t.gettext("All customers")
-    return t.gettext(segment).replace("_", " ")
+    return t.labels.get(segment) or t.gettext(segment).replace("_", " ")
 
 
 def component_name(t: Tongue, name: str) -> str:

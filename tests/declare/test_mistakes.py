@@ -218,7 +218,7 @@ CASES = [
         (
             '29: [campaign.winback] segments = "gold": belongs to the scheme tiers, and the '
             "scheme is "
-            "rfm"
+            "rfm: declare a segment of your own, where = \"tier = 'gold'\""
         ),
     ),
     (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import tomllib
@@ -51,6 +52,23 @@ def test_what_a_scaffold_offers_in_comments_is_right_too(tmp_path: Path, languag
         one = [*lines[:index], lines[index].removeprefix("# "), *lines[index + 1 :]]
         path.write_text("\n".join(one), encoding="utf-8")
         assert read(path).data.orders
+
+
+@pytest.mark.parametrize(
+    ("today", "dates"),
+    [
+        ("2026-11-25", ("2026-12-01", "2027-01-31", "2027-09-30")),
+        ("2027-12-31", ("2028-01-01", "2028-02-29", "2028-10-31")),
+    ],
+)
+def test_the_first_campaign_lies_ahead(
+    tmp_path: Path, today: str, dates: tuple[str, str, str]
+) -> None:
+    path = scaffold(tmp_path, "fr", dt.date.fromisoformat(today))
+    ((name, campaign),) = read(path).campaigns.items()
+    assert tuple(map(str, (campaign.start, campaign.end, campaign.measure_until))) == dates
+    assert name == f"reveil-{dates[0][:4]}"
+    assert f"# start = {dates[0]}" in path.read_text(encoding="utf-8")
 
 
 def test_a_scaffold_never_overwrites(tmp_path: Path) -> None:
