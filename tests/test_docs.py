@@ -30,6 +30,14 @@ def test_links_between_documents_resolve(document: Path) -> None:
         assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def test_the_features_of_a_customer_are_documented() -> None:
+    from loyalty_exp.declare.features import FEATURE_WORDS
+
+    text = (ROOT / "docs" / "analyst.md").read_text(encoding="utf-8")
+    for name, (kind, words) in FEATURE_WORDS.items():
+        assert f"| `{name}` | {kind} | {words} |" in text
+
+
 def test_the_readme_names_only_commands_that_exist() -> None:
     from loyalty_exp.cli import main
 
