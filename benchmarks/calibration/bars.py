@@ -84,15 +84,17 @@ class Check:
 DRAWS = {
     "intervals": 4_000,
     "looks": 10_000,
-    "waves": 4_000,
-    "paths": 2_000,
-    "permutations": 1_000,
-    "reached": 2_000,
-    "returns": 2_000,
-    "decompositions": 2_000,
+    "waves": 2_000,
+    "paths": 1_000,
+    "permutations": 500,
+    "reached": 1_000,
+    "returns": 1_000,
+    "decompositions": 1_000,
     "lost": 5_000,
     "real_orders": 4_000,
 }
+FEWER = {0.05: 4, 0.3: 2}
+"""By what the draws of an interval are divided where an effect is planted: half an hour in all."""
 
 
 def plan() -> dict[Cell, int]:
@@ -101,7 +103,7 @@ def plan() -> dict[Cell, int]:
 
     def add(study: str, sizes: Sequence[int], holdouts: Sequence[Fraction], effect: float) -> None:
         for market, units, holdout in product(MARKETS, sizes, holdouts):
-            draws = DRAWS[study] // 2 if effect == SMALL and study == "intervals" else DRAWS[study]
+            draws = DRAWS[study] // (FEWER.get(effect, 1) if study == "intervals" else 1)
             cells[Cell(study, market, units, holdout, effect)] = draws
 
     ends = (TENTH, HALF)

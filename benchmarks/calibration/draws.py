@@ -104,9 +104,18 @@ def population(market: str) -> CustomerMonths:
 
 
 def experiment(
-    market: str, units: int, holdout: Fraction, relative: float, rng: np.random.Generator
+    market: str,
+    units: int,
+    holdout: Fraction,
+    relative: float,
+    rng: np.random.Generator,
+    *,
+    with_orders: bool = False,
 ) -> Experiment:
-    """Samples customers, draws the holdout within bands of past revenue, plants an effect."""
+    """Samples customers, draws the holdout within bands of past revenue, plants an effect.
+
+    Orders are left out unless asked for: fetching them is slow.
+    """
     everybody = population(market)
     chosen = rng.choice(POPULATION, units, replace=False, shuffle=False)
     revenue = everybody.revenue[chosen]
@@ -114,7 +123,7 @@ def experiment(
     strata = bands(past.sum(axis=1))
     treated = draw(strata, holdout, rng)
     added = relative * everybody.response[chosen, None] * after
-    orders = everybody.orders[chosen]
+    orders = everybody.orders[chosen] if with_orders else np.empty((0, 24), dtype=np.int64)
     observed = after + added * treated[:, None]
     return Experiment(past, observed, added, orders[:, PRE], orders[:, POST], treated, strata)
 

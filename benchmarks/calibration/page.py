@@ -147,11 +147,31 @@ def _one_look(results: Results) -> str:
             ]
             text += f"\n**Holdout {float(holdout):.0%}, {outcome}**\n\n"
             text += _table(["interval", "", *(f"n = {n:,}" for n in sizes)], rows)
+            text += _largest_error(results, holdout, outcome)
     return (
         text
         + "\n**The product's interval over 12 months, market by market**\n\n"
         + _markets(results)
     )
+
+
+def _largest_error(results: Results, holdout: object, outcome: str) -> str:
+    """What no figure of a table of coverage, claims and widths is further off by chance."""
+    tallies = [
+        tally
+        for cell, tally in results.items()
+        if (cell.study, cell.holdout, cell.relative) == ("intervals", holdout, 0.0)
+    ]
+    errors = {
+        measure: max(
+            tally.error(f"{method}/{outcome}/{measure}")
+            for tally in tallies
+            for method in ("Welch", "Lin", "W1", "switch")
+        )
+        for measure in ("cover", "over", "width")
+    }
+    shares, widths = max(errors["cover"], errors["over"]), errors["width"]
+    return f"\nMonte-Carlo errors: at most {shares:.3f} of a share, {widths:.2f} of a width.\n"
 
 
 def _markets(results: Results) -> str:

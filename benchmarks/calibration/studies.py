@@ -74,9 +74,10 @@ class Cell:
     relative: float = 0.0
     waves: int = 1
 
-    def draw(self, rng: Rng) -> Experiment:
+    def draw(self, rng: Rng, *, with_orders: bool = False) -> Experiment:
         """One simulated experiment of this cell."""
-        return experiment(self.market, self.units, self.holdout, self.relative, rng)
+        setting = (self.market, self.units, self.holdout, self.relative)
+        return experiment(*setting, rng, with_orders=with_orders)
 
 
 def intervals(cell: Cell, draws: int, rng: Rng) -> Tally:
@@ -205,7 +206,7 @@ def returns(cell: Cell, draws: int, rng: Rng) -> Tally:
     """Return on cost, with vouchers redeemed by some of the active."""
     tally = Tally()
     for _ in range(draws):
-        sample = cell.draw(rng)
+        sample = cell.draw(rng, with_orders=True)
         redeems = (sample.orders[:, :2].sum(axis=1) > 0) & (rng.random(cell.units) < 0.3)
         margin = MARGIN_RATE * sample.revenue.sum(axis=1)
         net = margin - VOUCHER * redeems * sample.treated
@@ -234,7 +235,7 @@ def decompositions(cell: Cell, draws: int, rng: Rng) -> Tally:
     """Came back, came more often, bought more: do the parts add up, and are they covered?"""
     tally = Tally()
     for _ in range(draws):
-        sample = cell.draw(rng)
+        sample = cell.draw(rng, with_orders=True)
         now = [(sample.orders > 0).sum(axis=1), sample.orders.sum(axis=1)]
         before = [(sample.past_orders > 0).sum(axis=1), sample.past_orders.sum(axis=1)]
         names = ("a", "o", "r", "past a", "past o", "past r")

@@ -67,10 +67,15 @@ class Moments:
         n = rows.shape[0]
         mean = rows.mean(axis=0) if n else np.zeros(rows.shape[1])
         centred = rows - mean
-        third = {}
-        for pair in third_pairs:
-            y, x = (centred[:, names.index(name)] for name in pair)
-            third[pair] = np.array([y @ (y * y), y @ (y * x), y @ (x * x), x @ (x * x)])
+        place = {name: index for index, name in enumerate(names)}
+        third: dict[Pair, Floats] = {}
+        for covariate in dict.fromkeys(x for _, x in third_pairs):
+            pairs = [pair for pair in third_pairs if pair[1] == covariate]
+            y, x = centred[:, [place[name] for name, _ in pairs]], centred[:, place[covariate]]
+            square, x_square = y * y, x * x
+            alone = np.full(len(pairs), x @ x_square)
+            sums = [np.einsum("ij,ij->j", square, y), x @ square, x_square @ y, alone]
+            third |= dict(zip(pairs, np.stack(sums, axis=1), strict=True))
         return cls(tuple(names), n, mean, centred.T @ centred, third)
 
     @classmethod
