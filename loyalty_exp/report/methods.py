@@ -99,6 +99,11 @@ def _effect(t: Tongue) -> Section:
                 "too much; a correction for lopsidedness then takes its place. Which of the two "
                 "is used is decided at launch, on past months, and frozen."
             ),
+            _(
+                "Where a few very large customers set how past purchases are used, a true effect "
+                "comes out a little too small. The page then says by how much, and shows the "
+                "effect without past purchases."
+            ),
         ),
         folds=_formulas(
             t,
@@ -110,6 +115,10 @@ def _effect(t: Tongue) -> Section:
             (
                 "[τ − f(c) √V, τ − f(−c) √V],  f(q) = q + g (q² − 1) / 6",
                 _("W2: Cornish–Fisher correction, skewness g pooled over the arms"),
+            ),
+            (
+                "−τ (1 + θ k₃(X) / (m S(X,X))) / (N − 1)",
+                _("bias to expect of an effect in proportion to purchases, m their average"),
             ),
         ),
     )
@@ -211,6 +220,10 @@ def _verdict(t: Tongue) -> Section:
                 "A failed check that touches the draw itself takes the verdict's place until it "
                 "is mended."
             ),
+            _(
+                "No verdict rests on a reading that a handful of customers decides. A verdict that "
+                "was shown stays; where later data would not decide so, the page says it."
+            ),
         ),
     )
 
@@ -297,6 +310,13 @@ def _words(t: Tongue) -> Section:
         (_("Net result"), _("extra margin minus the cost of the campaign")),
         (_("Reading"), _("one look at the effect so far, at a closed month")),
         (_("Range"), _("contains the true figure in 95 of 100 such tests")),
+        (
+            _("Chance that it paid"),
+            _(
+                "how sure one reading, at a date fixed in advance, would be of a net result above "
+                "zero; not for reading every month"
+            ),
+        ),
         (_("p"), _("how often chance alone would show as much, if the campaign did nothing")),
     )
     return Section("words", _("Words"), folds=(Fold(_("Glossary"), facts=facts),))
