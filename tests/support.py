@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,9 @@ def keep_members(
 def new_store(folder: Path) -> Store:
     """An empty embedded store."""
     return open_store(f"duckdb:///{folder / 'store.duckdb'}")
+
+
+def words_of(page: Path) -> str:
+    """A page without drawings and sort keys, whose last digit may differ between processors."""
+    text = re.sub(r"<svg.*?</svg>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return re.sub(r' data-value="[^"]*"', "", text)

@@ -6,7 +6,6 @@ import csv
 import datetime as dt
 import hashlib
 import json
-import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from shops import DECLARATION, done, open_shop, order_lines, run
+from support import words_of
 
 import loyalty_exp as lx
 from loyalty_exp.demo import PLANTED, cumulative_row, run_demo
@@ -215,12 +215,6 @@ def test_every_order_of_the_demonstration_is_in_the_store(demonstration: Any) ->
     assert counts[1] == 2469
     assert counts[2] == pytest.approx(4_596_039.58, abs=0.005)
     assert counts[3] == 12
-
-
-def words_of(page: Path) -> str:
-    """A page without drawings and sort keys, whose last digit may differ between processors."""
-    text = re.sub(r"<svg.*?</svg>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    return re.sub(r' data-value="[^"]*"', "", text)
 
 
 def test_the_sample_site_is_the_demonstrations(demonstration: Any) -> None:

@@ -13,16 +13,17 @@ from loyalty_exp.report.evidence import (
     plan_section,
     robustness_section,
 )
+from loyalty_exp.report.metrics import metric_name, metric_text, metric_unit, so_far
 from loyalty_exp.report.money import money_section
 from loyalty_exp.report.months import months_section
 from loyalty_exp.report.parts import (
     cumulative,
+    drawn_elsewhere,
     headline_interval,
-    metric_text,
-    metric_unit,
     money_cell,
     notes_of,
-    so_far,
+    units_of,
+    waves,
 )
 from loyalty_exp.report.provenance import foot, how_section
 from loyalty_exp.report.responses import decomposition_section, metrics_fold, segments_section
@@ -42,7 +43,6 @@ from loyalty_exp.report.words import (
     deviation_sentence,
     first_reading,
     interval,
-    metric_name,
     money_range,
     verdict_line,
 )
@@ -63,16 +63,20 @@ def campaign_file(campaign: str) -> str:
 
 def campaign_page(t: Tongue, result: CampaignResult) -> Page:
     """The page of a campaign, in the order a doubter would ask."""
-    sections = (
-        months_section(t, result),
+    measured: tuple[Section | None, ...] = (
         money_section(t, result),
         arms_section(t, result),
         segments_section(t, result),
         decomposition_section(t, result),
         fading_section(t, result),
+    )
+    begun = result.closed_through is not None
+    sections = (
+        months_section(t, result),
+        *(measured if begun else ()),
         flow_section(t, result),
         checks_section(t, result),
-        robustness_section(t, result),
+        *((robustness_section(t, result),) if begun else ()),
         plan_section(t, result),
         how_section(t, result),
     )
@@ -107,14 +111,23 @@ def _page(t: Tongue, result: CampaignResult, sections: tuple[Section, ...]) -> P
 
 def explanation(t: Tongue, results: Sequence[CampaignResult] = ()) -> str:
     """What customers left out on purpose are, and how sure a range is: said once on every page."""
+    _ = t.gettext
     level = 1 - max((result.plan.alpha for result in results), default=0.05)
-    text = t.gettext(
+    drawn = _(
         "Customers left out on purpose were drawn at random and receive nothing; what the "
-        "others buy more or less than they do is what the campaign caused. “Between X and Y”: "
-        "the range that holds in %(n)s of 100 such tests; proven means that the whole range says "
-        "so."
+        "others buy more or less than they do is what the campaign caused."
     )
-    return text % {"n": t.number(100 * level, 0 if level * 100 % 1 < 1e-9 else 1)}
+    if any(drawn_elsewhere(result) for result in results):
+        drawn = _(
+            "Customers left out on purpose receive nothing; what the others buy more or less than "
+            "they do is what the campaign caused, provided that chance alone chose them. Where "
+            "the split was made elsewhere, nobody can check that here."
+        )
+    range_ = _(
+        "“Between X and Y”: the range that holds in %(n)s of 100 such tests; proven means that the "
+        "whole range says so."
+    ) % {"n": t.number(100 * level, 0 if level * 100 % 1 < 1e-9 else 1)}
+    return f"{drawn} {range_}"
 
 
 def arm_verdicts(t: Tongue, result: CampaignResult) -> tuple[VerdictLine, ...]:
@@ -135,17 +148,17 @@ def arm_verdicts(t: Tongue, result: CampaignResult) -> tuple[VerdictLine, ...]:
     return tuple(lines)
 
 
-def _suspension(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:
-    """The sentence of the first failed check that suspends an arm's verdict."""
+def _suspension(t: Tongue, result: CampaignResult, arm: ArmResult) -> tuple[str, str]:
+    """The sentence of the first failed check that suspends an arm's verdict, and what to do."""
     if arm.verdict.kind is not VerdictKind.SUSPENDED:
-        return ""
+        return "", ""
     checks = {check.name: check for check in result.checks}
     named = [checks[reason] for reason in arm.verdict.reasons if reason in checks]
     failed = [c for c in result.checks if c.status is CheckStatus.FAILED and c.critical]
     for check in (*named, *failed):
         sentence = check_sentence(t, check)
-        return f"{sentence.text} {sentence.advice}".strip()
-    return t.gettext(arm.verdict.reasons[0]) if arm.verdict.reasons else ""
+        return sentence.text, sentence.advice
+    return (t.gettext(arm.verdict.reasons[0]) if arm.verdict.reasons else ""), ""
 
 
 def _notices(t: Tongue, result: CampaignResult) -> tuple[Notice, ...]:
@@ -154,11 +167,12 @@ def _notices(t: Tongue, result: CampaignResult) -> tuple[Notice, ...]:
     notices = []
     if result.caveat:
         notices.append(Notice("caveat", _("About these data"), (t.gettext(result.caveat),)))
-    failed = [check for check in result.checks if check.status is CheckStatus.FAILED]
-    if failed:
-        lines = tuple(check_sentence(t, check).text for check in failed)
-        title = t.ngettext("A check has failed", "%(n)s checks have failed", len(failed))
-        notices.append(Notice("failed", title % {"n": len(failed)}, lines))
+    told = {_suspension(t, result, arm)[0] for arm in result.arms}
+    failed = [check_sentence(t, c) for c in result.checks if c.status is CheckStatus.FAILED]
+    lines = tuple(sentence.text for sentence in failed if sentence.text not in told)
+    if lines:
+        title = t.ngettext("A check has failed", "%(n)s checks have failed", len(lines))
+        notices.append(Notice("failed", title % {"n": len(lines)}, lines))
     if result.deviations:
         title = _("Changed after launch (post hoc): the frozen plan stands")
         lines = tuple(deviation_sentence(t, deviation) for deviation in result.deviations)
@@ -168,44 +182,50 @@ def _notices(t: Tongue, result: CampaignResult) -> tuple[Notice, ...]:
 
 def _key_figures(t: Tongue, result: CampaignResult) -> tuple[KeyFigure, ...]:
     """Four figures at most: net result, return per unit of money spent, customers, months."""
+    figures: list[KeyFigure] = []
+    if result.closed_through is not None and len(result.arms) <= 2:
+        figures = [_net_figure(t, result, arm) for arm in result.arms]
+        only = result.arms[0]
+        if len(result.arms) == 1 and only.verdict.kind is not VerdictKind.SUSPENDED:
+            figures.append(_return_figure(t, only))
+    return (*figures, _customers_figure(t, result), _months_figure(t, result))
+
+
+def _customers_figure(t: Tongue, result: CampaignResult) -> KeyFigure:
+    """Customers of all waves, and how the holdout was chosen."""
     _ = t.gettext
-    figures = [_net_figure(t, result, arm) for arm in result.arms[:2]]
-    if len(result.arms) == 1:
-        figures.append(_return_figure(t, result.arms[0]))
-    if len(result.arms) > 2:
-        figures = []
+    held = units_of(result, result.plan.holdout)
+    drawn = _("drawn at random for %(day)s") % {"day": t.date_short(result.plan.start)}
+    if drawn_elsewhere(result):
+        drawn = _("split made elsewhere")
+    elif waves(result) > 1:
+        drawn = _("drawn at random in %(n)s waves") % {"n": waves(result)}
+    return KeyFigure(
+        _("Customers in the test"),
+        t.number(sum(units_of(result, arm) for arm in result.plan.arms)),
+        _("of whom %(n)s left out on purpose") % {"n": t.number(held)},
+        drawn,
+    )
+
+
+def _months_figure(t: Tongue, result: CampaignResult) -> KeyFigure:
+    _ = t.gettext
     plan = result.plan
-    treated = sum(plan.units_of(arm) for arm in plan.treated_arms)
-    figures.append(
-        KeyFigure(
-            _("Customers in the test"),
-            t.number(treated + plan.units_of(plan.holdout)),
-            _("of whom %(n)s left out on purpose") % {"n": t.number(plan.units_of(plan.holdout))},
-            _("drawn at random, %(day)s") % {"day": t.date(plan.start)},
-        )
-    )
     closed = len({row.month for row in result.rows if row.closed and row.month != "cumulative"})
-    through = t.month(result.closed_through) if result.closed_through else _("none yet")
-    figures.append(
-        KeyFigure(
-            _("Months closed"),
-            _("%(closed)s of %(planned)s") % {"closed": closed, "planned": plan.looks},
-            _("last closed: %(month)s") % {"month": through},
-            t.ngettext(
-                "a month closes %(n)s day after its end",
-                "a month closes %(n)s days after its end",
-                plan.settle_days,
-            )
-            % {"n": plan.settle_days},
-        )
+    last = _("first reading on %(day)s") % {"day": t.date_short(first_reading(plan))}
+    if result.closed_through:
+        last = _("last closed: %(month)s") % {"month": t.month(result.closed_through)}
+    closes = t.ngettext(
+        "a month closes %(n)s day after its end",
+        "a month closes %(n)s days after its end",
+        plan.settle_days,
     )
-    return tuple(figures)
-
-
-def _until(t: Tongue, arm: ArmResult) -> str:
-    if not arm.verdict.month:
-        return t.gettext("no closed month yet")
-    return t.gettext("to the end of %(month)s") % {"month": t.month(arm.verdict.month)}
+    return KeyFigure(
+        _("Months closed"),
+        _("%(closed)s of %(planned)s") % {"closed": closed, "planned": plan.looks},
+        last,
+        closes % {"n": plan.settle_days},
+    )
 
 
 def _net_figure(t: Tongue, result: CampaignResult, arm: ArmResult) -> KeyFigure:
@@ -213,10 +233,13 @@ def _net_figure(t: Tongue, result: CampaignResult, arm: ArmResult) -> KeyFigure:
     label = _("Net result")
     if len(result.arms) > 1:
         label = _("Net result, “%(arm)s”") % {"arm": arm_name(t, arm.arm)}
+    if arm.verdict.kind is VerdictKind.SUSPENDED:
+        return KeyFigure(label, _("suspended"), _("by a failed check"), _("not to be used"))
     net = arm.verdict.net if arm.verdict.net.value is not None else arm.economics.net
-    suspended = arm.verdict.kind is VerdictKind.SUSPENDED
-    detail = _("suspended by a failed check") if suspended else _until(t, arm)
-    return KeyFigure(label, money_range(t, net), interval(t, net), detail)
+    until = t.gettext("no closed month yet")
+    if arm.verdict.month:
+        until = _("to the end of %(month)s") % {"month": t.month(arm.verdict.month)}
+    return KeyFigure(label, money_range(t, net), interval(t, net), until)
 
 
 def _return_figure(t: Tongue, arm: ArmResult) -> KeyFigure:
@@ -277,7 +300,7 @@ def arms_section(t: Tongue, result: CampaignResult) -> Section:
         )
         notes.append((row.notes,) if row.notes else ())
     blank = tuple(Cell("") for _unused in range(5))
-    left_out = plan.units_of(plan.holdout)
+    left_out = units_of(result, plan.holdout)
     rows.append(
         Row(
             (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,9 @@ __all__ = [
     "data",
     "domain_of",
     "draw",
+    "joined",
     "marker",
+    "money_format",
     "month_axis",
     "number_axis",
     "scale_of",
@@ -48,23 +50,26 @@ PHONE_CHARACTER = 12.0
 _MONTHS_WRITTEN = 5
 HEX = {name: code for code, name in COLOURS.items()}
 """Code of each colour a chart may use, by the name under which the style fills it."""
+_UNIT_BEFORE_SIGN = r"replace(datum.label, regexp('([kMG])\\s(\\S+)$'), '\u00a0$1$2')"
+"""Where the currency stands after the figure, thousands are written 20 k€, not 20k €."""
 HALO: dict[str, Any] = {"stroke": HEX["paper"], "strokeWidth": 4}
 """Paper behind a text that may stand on a line; the style paints it under the letters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The vertical scale of panels: number format, range, and width of its labels."""
+    """The vertical scale of panels: number format, range, width of its labels, last of them."""
 
     number: str
     domain: tuple[float, float]
     extent: int
+    upto: float | None = None
 
     def y(self, field: str) -> alt.Y:
         """A field on this scale."""
         import altair as alt  # noqa: PLC0415
 
-        axis = number_axis(self.number, grid=True, count=5)
+        axis = number_axis(self.number, grid=True, count=5, upto=self.upto)
         axis.labelFlush = False
         axis.minExtent = self.extent
         axis.maxExtent = self.extent
@@ -78,20 +83,25 @@ def data(rows: list[dict[str, Any]]) -> alt.InlineData:
     return alt.InlineData(values=rows)
 
 
-def domain_of(values: Sequence[float | None]) -> tuple[float, float]:
-    """The range of the values with room around it."""
+def domain_of(values: Sequence[float | None], *, around: bool = False) -> tuple[float, float]:
+    """The range of the values with room beyond them; `around` leaves some at zero too."""
     finite = [v for v in values if v is not None and math.isfinite(v)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
     room = 0.07 * (high - low) or 1.0
-    return (low - room if low < 0 else low), (high + room if high > 0 else high)
+    return (
+        low - room if low < 0 or around else low,
+        high + room if high > 0 or around else high,
+    )
 
 
-def number_axis(number: str, *, grid: bool, count: int) -> alt.Axis:
-    """An axis of numbers in a format of d3, about `count` of them written."""
+def number_axis(number: str, *, grid: bool, count: int, upto: float | None = None) -> alt.Axis:
+    """An axis of numbers in a format of d3, about `count` of them written, none above `upto`."""
     import altair as alt  # noqa: PLC0415
 
     return alt.Axis(
         format=number,
+        labelExpr=_UNIT_BEFORE_SIGN,
+        values=alt.Undefined if upto is None else _ticks(upto, count),
         title=None,
         grid=grid,
         gridColor=HEX["rule"],
@@ -105,10 +115,27 @@ def number_axis(number: str, *, grid: bool, count: int) -> alt.Axis:
     )
 
 
+def _ticks(upto: float, count: int) -> list[float]:
+    """About `count` round numbers from zero to `upto`."""
+    rough = upto / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(n * power for n in (1, 2, 5, 10) if n * power >= rough * 0.999)
+    return [step * i for i in range(math.floor(upto / step + 1e-9) + 1)]
+
+
+def money_format(high: float) -> str:
+    """The format of an axis of money whose largest figure is `high`: short, as a phone needs."""
+    if high < 10:
+        return "$,.2~f"
+    return "$,.0f" if high < 10_000 else "$.3~s"
+
+
 def scale_of(t: Tongue, number: str, domain: tuple[float, float]) -> Scale:
     """The scale, its labels given room at the size a phone shows them."""
-    currency = number.startswith("$")
-    texts = [t.money(v, step=1.0) if currency else t.number(v, 2) for v in domain]
+    texts = [t.number(v, 2) for v in domain]
+    if number.startswith("$"):
+        short = 1000.0 if number.endswith("s") else 1.0
+        texts = [t.money(v / short, step=1.0) for v in domain]
     return Scale(number, domain, max(84, round(PHONE_CHARACTER * max(map(len, texts)))))
 
 
@@ -131,7 +158,7 @@ def month_axis(t: Tongue, months: Sequence[str]) -> alt.X:
             labelAngle=0,
             labelFontSize=TEXT,
             labelColor=HEX["muted"],
-            labelPadding=6,
+            labelPadding=9,
             domainColor=HEX["rule"],
             ticks=False,
             grid=False,
@@ -181,6 +208,13 @@ def draw(t: Tongue, charts: Sequence[Chart], text: str, *, columns: int = 1) -> 
     specification = whole.to_dict(validate=False)
     svg = vl_convert.vegalite_to_svg(specification, format_locale=_number_signs(t))
     return tidy(svg, text)
+
+
+def joined(drawings: Iterable[Markup]) -> Markup:
+    """Drawings one under the other; a printed page may end between them."""
+    from markupsafe import Markup  # noqa: PLC0415
+
+    return Markup("\n").join(drawings)
 
 
 def _number_signs(t: Tongue) -> dict[str, Any]:

@@ -19,7 +19,9 @@ from loyalty_exp.report.canvas import (
     data,
     domain_of,
     draw,
+    joined,
     marker,
+    money_format,
     month_axis,
     scale_of,
     zero_line,
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BandPanel", "BandPoint", "MoneyPanel", "MoneyPoint", "money", "monthly"]
 
-HEIGHT = 215
+HEIGHT = 240
 """Height of a panel."""
 
 
@@ -52,9 +54,13 @@ class BandPoint:
 
 @dataclass(frozen=True, slots=True)
 class BandPanel:
-    """One panel of monthly effects: an arm; `mark` is the month of the first conclusive look."""
+    """One panel of monthly effects: an arm; `mark` is the month of the first conclusive look.
+
+    `said` is the picture in words.
+    """
 
     title: str
+    said: str
     points: Sequence[BandPoint]
     mark: str | None = None
     mark_text: str = ""
@@ -74,9 +80,13 @@ class MoneyPoint:
 
 @dataclass(frozen=True, slots=True)
 class MoneyPanel:
-    """One panel of cumulative margin against cost; `mark` is the payback month."""
+    """One panel of cumulative margin against cost; the texts are of the last closed month.
+
+    `mark` is the payback month; `said` the picture in words.
+    """
 
     title: str
+    said: str
     points: Sequence[MoneyPoint]
     value_text: str
     cost_text: str
@@ -84,13 +94,12 @@ class MoneyPanel:
     mark_text: str = ""
 
 
-def monthly(t: Tongue, panels: Sequence[BandPanel], *, money: bool, said: str) -> Markup:
-    """Effects by month with their simultaneous band, a panel for each arm, one scale."""
+def monthly(t: Tongue, panels: Sequence[BandPanel], *, money: bool) -> Markup:
+    """Effects by month with their simultaneous band, a drawing for each arm, one scale."""
     points = [point for panel in panels for point in panel.points]
     domain = domain_of([v for p in points for v in (p.value, p.lower, p.upper, 0.0)])
     scale = scale_of(t, "$,.2~f" if money else ",.3~f", domain)
-    drawn = [_band_panel(t, panel, scale) for panel in panels]
-    return draw(t, drawn, said)
+    return joined(draw(t, [_band_panel(t, panel, scale)], panel.said) for panel in panels)
 
 
 def _band_panel(t: Tongue, panel: BandPanel, scale: Scale) -> Chart:
@@ -126,7 +135,7 @@ def _band_panel(t: Tongue, panel: BandPanel, scale: Scale) -> Chart:
             filled=True, fill=HEX["paper"], fillOpacity=1, stroke=HEX["muted"], size=size * 4
         ),
         base.transform_filter("datum.look")
-        .encode(y=alt.value(208))
+        .encode(y=alt.value(HEIGHT - 7))
         .mark_point(shape="triangle-up", filled=True, fillOpacity=1, size=30, color=HEX["muted"]),
     ]
     if panel.mark:
@@ -134,13 +143,12 @@ def _band_panel(t: Tongue, panel: BandPanel, scale: Scale) -> Chart:
     return _layered(layers, panel.title, scale.extent)
 
 
-def money(t: Tongue, panels: Sequence[MoneyPanel], *, said: str) -> Markup:
-    """Cumulative margin with its interval against cumulative cost, a panel for each arm."""
+def money(t: Tongue, panels: Sequence[MoneyPanel]) -> Markup:
+    """Cumulative margin with its interval against cumulative cost, a drawing for each arm."""
     points = [point for panel in panels for point in panel.points]
     domain = domain_of([v for p in points for v in (p.value, p.lower, p.upper, p.cost, 0.0)])
-    scale = scale_of(t, "$,.0f", domain)
-    drawn = [_money_panel(t, panel, scale) for panel in panels]
-    return draw(t, drawn, said)
+    scale = scale_of(t, money_format(max(map(abs, domain))), domain)
+    return joined(draw(t, [_money_panel(t, panel, scale)], panel.said) for panel in panels)
 
 
 def _money_panel(t: Tongue, panel: MoneyPanel, scale: Scale) -> Chart:
@@ -176,20 +184,20 @@ def _money_panel(t: Tongue, panel: MoneyPanel, scale: Scale) -> Chart:
         .transform_filter("!datum.closed")
         .mark_point(filled=True, fill=HEX["paper"], fillOpacity=1, stroke=HEX["muted"], size=size),
     ]
-    last = panel.points[-1]
-    shift = _apart(last.value, last.cost, scale.domain, 200)
+    last = next((p for p in reversed(panel.points) if p.closed), panel.points[-1])
+    shift = _apart(last.value, last.cost, scale.domain)
     layers += [
-        _end_label(t, months, last.value, panel.value_text, scale, "treated", -shift),
-        _end_label(t, months, last.cost, panel.cost_text, scale, "loss", shift),
+        _end_label(t, months, last.month, last.value, panel.value_text, scale, "treated", -shift),
+        _end_label(t, months, last.month, last.cost, panel.cost_text, scale, "loss", shift),
     ]
     if panel.mark:
         layers += marker(t, panel.mark, panel.mark_text, months)
     return _layered(layers, panel.title, scale.extent)
 
 
-def _apart(upper: float, lower: float, domain: tuple[float, float], height: float) -> float:
+def _apart(upper: float, lower: float, domain: tuple[float, float]) -> float:
     """Half the distance that keeps two end labels from touching; its sign says which is above."""
-    pixels = (upper - lower) / (domain[1] - domain[0]) * height
+    pixels = (upper - lower) / (domain[1] - domain[0]) * HEIGHT
     reach = 14.0 if abs(pixels) > 28 else 14.0 + (28 - abs(pixels)) / 2
     return reach if pixels >= 0 else -reach
 
@@ -197,18 +205,26 @@ def _apart(upper: float, lower: float, domain: tuple[float, float], height: floa
 def _end_label(
     t: Tongue,
     months: Sequence[str],
+    month: str,
     value: float,
     text: str,
     scale: Scale,
     tone: str,
     shift: float,
 ) -> alt.Chart:
-    """A line's name at its end, above or below it."""
+    """A line's name at its last closed month, above or below it."""
     import altair as alt  # noqa: PLC0415
 
-    base = alt.Chart(data([{"month": months[-1], "value": value, "text": text}]))
+    late = list(months).index(month) >= len(months) / 2
+    base = alt.Chart(data([{"month": month, "value": value, "text": text}]))
     mark = base.mark_text(
-        align="right", dy=shift, dx=10, fontSize=TEXT, fontWeight="bold", color=HEX[tone], **HALO
+        align="right" if late else "left",
+        dy=shift,
+        dx=10 if late else -10,
+        fontSize=TEXT,
+        fontWeight="bold",
+        color=HEX[tone],
+        **HALO,
     )
     label: alt.Chart = mark.encode(x=month_axis(t, months), y=scale.y("value:Q"), text="text:N")
     return label

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from loyalty_exp.report.canvas import (
@@ -19,8 +19,10 @@ from loyalty_exp.report.canvas import (
     data,
     domain_of,
     draw,
+    money_format,
     number_axis,
     scale_of,
+    zero_line,
 )
 
 if TYPE_CHECKING:
@@ -33,10 +35,12 @@ if TYPE_CHECKING:
 __all__ = ["Curve", "Mark", "YearsPanel", "curve", "two_years"]
 
 _COLUMNS = 2
-_WIDTH, _HEIGHT, _EXTENT = 226, 92, 74
+_WIDTH, _HEIGHT, _EXTENT = 226, 112, 74
 _TITLE = 24
 """Characters of a title that a phone has room for."""
 _WRITTEN = 3
+_CURVE, _HEAD = 260, 26
+"""Height of a chart of curves, and of a line of words at its head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +57,13 @@ class YearsPanel:
 class Curve:
     """A line: its name, its colour, its points, and where its name stands (a point's number).
 
-    The name is above the line, or `below` it.
+    The name is above the line, or `below` it; a line alone needs none.
     """
 
     name: str
     tone: Literal["treated", "holdout", "loss", "ink"]
     points: Sequence[tuple[float, float]]
-    named_at: int
+    named_at: int = 0
     dashed: bool = False
     below: bool = False
 
@@ -86,13 +90,16 @@ def curve(
         t: The page's language.
         lines: What is drawn.
         marks: Places to see, each on a line of its own at the head of the chart.
-        numbers: Formats of the horizontal and the vertical scale.
+        numbers: Formats of the horizontal and the vertical scale; "$" for money.
         said: The picture in words.
     """
     import altair as alt  # noqa: PLC0415
 
     low, high = domain_of([0.0, *(y for line in lines for _x, y in line.points)])
-    scale = scale_of(t, numbers[1], (low, high * 1.12))
+    head = _HEAD * len(marks) / _CURVE
+    vertical = money_format(high) if numbers[1] == "$" else numbers[1]
+    scale = scale_of(t, vertical, (low, high / (1 - head)))
+    scale = replace(scale, upto=1.01 * max(y for line in lines for _x, y in line.points))
     places = [x for line in lines for x, _y in line.points]
     horizontal = number_axis(numbers[0], grid=False, count=5)
     horizontal.domainColor = HEX["rule"]
@@ -107,10 +114,12 @@ def curve(
         base = alt.Chart(data(rows)).encode(x=across("x:Q"), y=scale.y("y:Q"))
         dash = [5, 3] if line.dashed else [1, 0]
         layers.append(base.mark_line(color=HEX[line.tone], strokeWidth=2.2, strokeDash=dash))
+        if not line.name:
+            continue
         x, y = line.points[line.named_at]
         late = x > (min(places) + max(places)) / 2
         name = alt.Chart(data([{"x": x, "y": y, "text": line.name}])).mark_text(
-            align="right" if late else "left", dy=16 if line.below else -10, fontSize=TEXT,
+            align="right" if late else "left", dy=22 if line.below else -14, fontSize=TEXT,
             fontWeight="bold", color=HEX[line.tone], **HALO,
         )  # fmt: skip
         layers.append(name.encode(x=across("x:Q"), y=scale.y("y:Q"), text="text:N"))
@@ -118,12 +127,12 @@ def curve(
         late = mark.place > (min(places) + max(places)) / 2
         base = alt.Chart(data([{"x": mark.place, "text": mark.text}])).encode(x=across("x:Q"))
         label = base.mark_text(
-            align="right" if late else "left", dx=-6 if late else 6, dy=24 * number,
+            align="right" if late else "left", dx=-6 if late else 6, dy=_HEAD * number,
             baseline="top", fontSize=TEXT, color=HEX["ink"], **HALO,
         )  # fmt: skip
         layers.append(base.mark_rule(color=HEX["ink"], strokeDash=[4, 3]))
         layers.append(label.encode(y=alt.value(0), text="text:N"))
-    whole = alt.layer(*layers).properties(width=WIDTH - 30 - scale.extent, height=215)
+    whole = alt.layer(*layers).properties(width=WIDTH - 30 - scale.extent, height=_CURVE)
     return draw(t, [whole], said)
 
 
@@ -163,7 +172,7 @@ def _panel(
     ]
     known = [v for v in (*panel.before, *panel.after) if v is not None and math.isfinite(v)]
     low, high = domain_of([0.0, *known])
-    axis = number_axis(_format(high, panel.money), grid=True, count=3)
+    axis = number_axis(_format(high, panel.money), grid=True, count=2)
     axis.minExtent = axis.maxExtent = _EXTENT
     scale = alt.Scale(domain=[low, high * (1.25 if names else 1.0)], nice=False)
 
@@ -177,6 +186,8 @@ def _panel(
         ),
         base.mark_line(color=HEX["treated"], strokeWidth=2.5).encode(y=y("after:Q")),
     ]
+    if low < 0:
+        layers.insert(0, zero_line())
     for number, (text, tone) in enumerate(names):
         layers.append(_name(text, tone, _WIDTH * number, "right" if number else "left"))
     title = panel.title if len(panel.title) <= _TITLE else panel.title[: _TITLE - 1].rstrip() + "…"
@@ -191,9 +202,9 @@ def _panel(
 
 def _format(high: float, money: bool) -> str:
     """The number format of a panel whose largest figure is `high`."""
-    if high < 10:
-        return "$,.2~f" if money else ",.2~f"
-    return "$.3~s" if money else ".3~s"
+    if money:
+        return money_format(high)
+    return ",.2~f" if high < 10 else ".3~s"
 
 
 def _axis(t: Tongue, months: Sequence[str]) -> alt.X:

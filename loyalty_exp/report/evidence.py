@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING
 
 from loyalty_exp.measure.results import LEANS_HIGH, LEANS_LOW, CheckStatus
 from loyalty_exp.report.checks import check_sentences
+from loyalty_exp.report.metrics import metric_name, metric_phrase, metric_text, metric_unit, so_far
 from loyalty_exp.report.parts import (
     cumulative,
     headline_interval,
-    metric_phrase,
-    metric_text,
-    metric_unit,
     notes_of,
     of_arm,
     sentence,
-    so_far,
+    units_of,
+    waves,
 )
 from loyalty_exp.report.views import Cell, Column, Row, Section, Step, Table
-from loyalty_exp.report.words import arm_name, metric_name, segment_name, wearout_sentence
+from loyalty_exp.report.words import arm_name, segment_name, wearout_sentence
 
 if TYPE_CHECKING:
     from loyalty_exp.measure.results import ArmResult, CampaignResult, EffectRow, Estimate
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "checks_section",
     "fading_section",
+    "flow_note",
     "flow_section",
     "flow_steps",
     "plan_section",
@@ -50,7 +50,7 @@ def fading_section(t: Tongue, result: CampaignResult) -> Section:
 
 
 def _pulled_sentence(t: Tongue, change: Estimate | None) -> str:
-    """Whether what came early was missing later."""
+    """Whether revenue that came early was missing later."""
     _ = t.gettext
     if change is None or change.value is None or change.lower is None or change.upper is None:
         return ""
@@ -59,17 +59,17 @@ def _pulled_sentence(t: Tongue, change: Estimate | None) -> str:
     if change.upper < 0:
         text = _(
             "Part of the gain was only early: since the campaign ended, treated customers have "
-            "bought less than those left out (%(change)s per customer, %(interval)s)."
+            "bought less than those left out (%(change)s of revenue per customer, %(interval)s)."
         )
     elif change.lower > 0:
         text = _(
-            "The gain has gone on growing since the campaign ended (%(change)s per customer, "
-            "%(interval)s)."
+            "The gain has gone on growing since the campaign ended (%(change)s of revenue per "
+            "customer, %(interval)s)."
         )
     else:
         text = _(
             "Since the campaign ended, nothing shows that purchases were only brought forward "
-            "(%(change)s per customer, %(interval)s)."
+            "(%(change)s of revenue per customer, %(interval)s)."
         )
     return text % values
 
@@ -83,11 +83,22 @@ def flow_section(t: Tongue, result: CampaignResult) -> Section:
     )
     notes = notes_of(t, *(arm.reached_notes for arm in result.arms))
     title = _("From the segment to the customers reached")
-    return Section("flow", title, paragraphs, flow=flow_steps(t, flow), asides=notes)
+    if waves(result) > 1:
+        notes = (_("The first wave alone: the others were drawn the same way."), *notes)
+    return Section(
+        "flow", title, paragraphs, flow=flow_steps(t, flow), asides=(flow_note(t), *notes)
+    )
+
+
+def flow_note(t: Tongue) -> str:
+    """What the shares of the flow are shares of."""
+    return t.gettext(
+        "Percentages are of all customers in the segments; those reached, of their version."
+    )
 
 
 def flow_steps(t: Tongue, flow: tuple[tuple[str, int], ...]) -> tuple[Step, ...]:
-    """The flow's steps with their share of the first one."""
+    """The flow's steps with their share of the first one; in words, of their version if reached."""
     flow = _reached_after_arm(flow)
     first = next((count for _step, count in flow if count), 0)
     arms = {step.partition(": ")[2]: count for step, count in flow if step.startswith("arm: ")}
@@ -95,11 +106,10 @@ def flow_steps(t: Tongue, flow: tuple[tuple[str, int], ...]) -> tuple[Step, ...]
     for step, count in flow:
         kind, _colon, rest = step.partition(": ")
         base = arms.get(rest, first) if kind == "reached" else first
-        share = count / base if base else None
         level = {"excluded": 1, "arm": 1, "reached": 2}.get(kind, 0)
-        label = _step_name(t, kind, rest)
-        text = t.percent(share, 0) if share is not None else ""
-        steps.append(Step(label, t.number(count), share, text, level))
+        share = count / first if first else None
+        text = t.percent(count / base, 0) if base else ""
+        steps.append(Step(_step_name(t, kind, rest), t.number(count), share, text, level))
     return tuple(steps)
 
 
@@ -362,9 +372,9 @@ def plan_section(t: Tongue, result: CampaignResult) -> Section:
             t.month(result.closed_through) if result.closed_through else _("no closed month yet"),
         ),
     ]
-    units = sum(stratum.units for stratum in plan.strata)
+    units = sum(units_of(result, arm) for arm in plan.arms)
     for arm, percent in zip(plan.arms, plan.percents, strict=False):
-        drawn = plan.units_of(arm)
+        drawn = units_of(result, arm)
         share = t.percent(drawn / units, 1) if units else "–"
         achieved = _("%(n)s customers (%(share)s)") % {"n": t.number(drawn), "share": share}
         rows.append((arm_name(t, arm), t.percent(percent / 100, 1), achieved))

@@ -10,7 +10,7 @@ from loyalty_exp.report.words import segment_name
 if TYPE_CHECKING:
     from loyalty_exp.report.tongue import Tongue
 
-__all__ = ["change_text", "few", "figure_text", "indicator_name", "segment_label"]
+__all__ = ["NOBODY", "change_text", "few", "figure_text", "indicator_name", "segment_label"]
 
 _MONEY = {"revenue", "margin", "basket", "revenue_per_member"}
 _SHARES = {
@@ -18,7 +18,8 @@ _SHARES = {
     "budget_ratio",
 }  # fmt: skip
 _DAYS = {"recency_days", "tenure_days"}
-_NOBODY = "none"
+NOBODY = "none"
+"""Where customers stand who have not ordered yet."""
 
 
 def figure_text(t: Tongue, metric: str, value: float | None, step: float | None = None) -> str:
@@ -54,10 +55,12 @@ def few(t: Tongue, years: Mapping[str, Any], row: Mapping[str, Any]) -> str:
 
 def segment_label(t: Tongue, years: Mapping[str, Any], segment: str) -> str:
     """A segment by the name the comparison gives it in this language."""
-    if segment == _NOBODY:
+    if segment == NOBODY:
         return t.gettext("Not a customer yet")
     names: Mapping[str, str] = years.get("names", {}).get(segment, {})
-    return names.get(t.language) or segment_name(t, segment)
+    return names.get(t.language, "").replace(
+        "'", "\N{RIGHT SINGLE QUOTATION MARK}"
+    ) or segment_name(t, segment)
 
 
 def indicator_name(t: Tongue, metric: str) -> str:

@@ -15,13 +15,14 @@ from loyalty_exp.report.parts import (
     sentence,
     titled_arms,
 )
+from loyalty_exp.report.tongue import step_for
 from loyalty_exp.report.views import Cell, Column, Figure, Row, Section, Table
 from loyalty_exp.report.words import arm_name, interval, money_finding, money_range
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from loyalty_exp.measure.results import ArmResult, CampaignResult
+    from loyalty_exp.measure.results import CampaignResult
     from loyalty_exp.report.tongue import Tongue
 
 __all__ = ["money_section", "programme_section"]
@@ -35,6 +36,10 @@ def money_section(t: Tongue, result: CampaignResult) -> Section:
     """Cumulative margin against cost with the payback month, and what the cost is made of."""
     _ = t.gettext
     title = _("Has it paid for itself?")
+    alt = _(
+        "%(finding)s. Cumulative extra margin against cumulative cost, by month; the figures "
+        "are in the table below."
+    )
     panels, findings = [], []
     for arm in result.arms:
         months = [m for m in arm.economics.months if m.incremental_margin.value is not None]
@@ -51,10 +56,12 @@ def money_section(t: Tongue, result: CampaignResult) -> Section:
         ]
         if not points:
             continue
-        last = months[-1]
+        last = next((m for m in reversed(months) if m.closed), months[-1])
+        finding = money_finding(t, arm.economics)
         panels.append(
             charts.MoneyPanel(
                 panel_title(t, result, arm),
+                of_arm(t, result, arm, alt % {"finding": finding}),
                 points,
                 _("margin %(money)s") % {"money": money_range(t, last.incremental_margin)},
                 _("cost %(money)s") % {"money": t.money(last.cost, step=1.0)},
@@ -62,25 +69,20 @@ def money_section(t: Tongue, result: CampaignResult) -> Section:
                 _("paid back"),
             )
         )
-        findings.append((arm, money_finding(t, arm.economics)))
+        findings.append((arm, finding))
     notes = _remarks(t, result)
     if not panels:
         text = _("The money cannot be followed by month yet.")
         return Section("money", title, paragraphs=(text,), asides=notes)
-    finding = titled_arms(t, findings)
-    alt = _(
-        "%(finding)s. Cumulative extra margin against cumulative cost, by month; the figures "
-        "are in the table below."
-    )
     figure = Figure(
         anchor="figure-money",
-        title=finding,
+        title=titled_arms(t, findings),
         subtitle=_(
             "Extra margin earned since the start against cost, all treated customers, in "
             "%(currency)s"
         )
         % {"currency": t.symbol},
-        svg=charts.money(t, panels, said=alt % {"finding": finding}),
+        svg=charts.money(t, panels),
         caption=_(
             "Blue: the margin that would not have been earned otherwise, added up month after "
             "month, with its range. Dashed: the cost so far. It has paid for itself where the blue "
@@ -88,8 +90,8 @@ def money_section(t: Tongue, result: CampaignResult) -> Section:
         ),
         table=_money_table(t, result),
     )
-    paragraphs = tuple(_cost_sentence(t, result, arm) for arm in result.arms)
-    return Section("money", title, paragraphs=paragraphs, figures=(figure,), asides=notes)
+    tables = (_account(t, result),)
+    return Section("money", title, figures=(figure,), tables=tables, asides=notes)
 
 
 def _remarks(t: Tongue, result: CampaignResult) -> tuple[str, ...]:
@@ -106,54 +108,78 @@ def _remarks(t: Tongue, result: CampaignResult) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _cost_sentence(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:
-    """What the cost is made of, the chance that it paid, what an extra order costs."""
+_Line = tuple[str, str, str]
+"""An amount and the limits of its range, in words."""
+
+
+def _account(t: Tongue, result: CampaignResult) -> Table:
+    """What was earned, what it cost, what is left: a line each, three columns an arm."""
     _ = t.gettext
-    economics = arm.economics
-    money = {
-        "cost": t.money(economics.cost, step=1.0),
-        "fixed": t.money(economics.fixed_cost, step=1.0),
-        "contact": t.money(economics.contact_cost, step=1.0),
-        "reward": t.money(economics.redemption_cost, step=1.0),
-    }
-    parts = [_("No cost is declared.")]
-    if economics.cost:
-        text = _("Cost so far: %(cost)s.")
-        if economics.contact_cost or economics.redemption_cost:
-            text = _(
-                "Cost so far: %(cost)s (fixed %(fixed)s, contacts %(contact)s, rewards used "
-                "%(reward)s)."
-            )
-        parts = [text % money]
-        even = t.money(economics.break_even_per_unit)
-        parts.append(
-            _("Each treated customer must bring %(money)s of extra margin to cover it.")
-            % {"money": even}
+    columns = [Column("", numeric=False)]
+    for arm in result.arms:
+        label = arm_name(t, arm.arm) if len(result.arms) > 1 else _("Amount")
+        columns += [Column(label), Column(_("From")), Column(_("To"))]
+    accounts = [_lines(t, arm.economics) for arm in result.arms]
+    net = _("Net result")
+    rows = tuple(
+        Row(
+            (Cell(name), *(Cell(text) for account in accounts for text in account[name])),
+            tone="total" if name == net else "",
         )
+        for name in accounts[0]
+        if any(account[name] != _NONE for account in accounts)
+    )
+    caption = _("The account since the start")
+    if result.closed_through:
+        month = t.month(result.closed_through)
+        caption = _("The account to the end of %(month)s") % {"month": month}
+    note = _("The price of knowing: the margin that those left out would have brought if treated.")
+    return Table(caption, tuple(columns), rows, note)
+
+
+_NONE = ("–", "", "")
+
+
+def _lines(t: Tongue, economics: Economics) -> dict[str, _Line]:
+    """The lines of an arm's account by name, a dash where there is nothing."""
+    _ = t.gettext
+    paid = economics.cost > 0
+    chance = _NONE
     if economics.probability_paid is not None:
-        chance = t.chance(economics.probability_paid)
-        parts.append(
-            _("Chance that it paid, were this the only reading: %(chance)s.") % {"chance": chance}
-        )
+        chance = (t.chance(economics.probability_paid), "", "")
+    even = t.money(economics.break_even_per_unit)
+    per_unit = _("Net return per %(unit)s spent") % {"unit": t.money(1.0, step=1.0)}
     order = economics.cost_per_incremental_order
-    if (
-        order.value is not None
-        and order.lower is not None
-        and order.upper is not None
-        and economics.cost
-    ):
-        text = _("An extra order costs %(money)s (%(interval)s).")
-        between = t.between(t.money(order.lower), t.money(order.upper))
-        parts.append(text % {"money": t.money(order.value), "interval": between})
-    lost = economics.holdout_opportunity_cost
-    if lost.value is not None and lost.lower is not None:
-        text = _(
-            "Leaving customers out on purpose has cost %(money)s of margin so far "
-            "(%(interval)s): the price of knowing."
-        )
-        parts.append(text % {"money": money_range(t, lost), "interval": interval(t, lost)})
-    text = " ".join(parts)
-    return of_arm(t, result, arm, text)
+    return {
+        _("Extra revenue"): _estimated(t, economics.incremental_revenue),
+        _("Extra margin"): _estimated(t, economics.incremental_margin),
+        _("Fixed cost"): _spent(t, economics.fixed_cost),
+        _("Contacts"): _spent(t, economics.contact_cost),
+        _("Rewards used"): _spent(t, economics.redemption_cost),
+        _("Cost"): _NONE if paid else (_("none declared"), "", ""),
+        _("Net result"): _estimated(t, economics.net),
+        per_unit: _estimated(t, economics.iroi, 0.01) if paid else _NONE,
+        _("Chance that it paid, were this the only reading"): chance,
+        _("Extra margin needed per treated customer"): (even, "", "") if paid else _NONE,
+        _("Cost of an extra order"): _estimated(t, order, 0.01) if paid else _NONE,
+        _("Price of knowing, not in the net result"): _estimated(
+            t, economics.holdout_opportunity_cost
+        ),
+    }
+
+
+def _spent(t: Tongue, cost: float) -> _Line:
+    return (t.money(-cost, step=1.0), "", "") if cost else _NONE
+
+
+def _estimated(t: Tongue, estimate: Estimate, step: float | None = None) -> _Line:
+    """An amount and its range, rounded as the range can bear."""
+    step = step_for(estimate.lower, estimate.upper) if step is None else step
+    figures = (estimate.value, estimate.lower, estimate.upper)
+    if estimate.value is None:
+        return _NONE
+    value, lower, upper = (t.money(figure, step=step) for figure in figures)
+    return value, lower, upper
 
 
 def _money_table(t: Tongue, result: CampaignResult) -> Table:
@@ -198,15 +224,11 @@ def programme_section(
     months = tuple(_with_cost(month, inside) for month in arm.economics.months)
     closed = [month for month in months if month.closed]
     cost = closed[-1].cost if closed else 0.0
-    nothing = Estimate(None, None, None)
     economics: Economics = replace(
         arm.economics,
         fixed_cost=cost,
         contact_cost=0.0,
         redemption_cost=0.0,
-        probability_paid=None,
-        cost_per_incremental_order=nothing,
-        break_even_per_unit=cost / arm.n_treated if arm.n_treated else 0.0,
         payback_month=_covered(closed, [month.net.value for month in closed]),
         payback_month_lower=_covered(closed, [month.net.lower for month in closed]),
         months=months,
@@ -214,7 +236,18 @@ def programme_section(
     )
     whole = replace(universal, arms=(replace(arm, economics=economics),))
     section = money_section(t, whole)
-    return replace(section, title=t.gettext("Has the programme paid for itself?"))
+    lost = economics.holdout_opportunity_cost
+    text = t.gettext(
+        "Leaving customers out of everything has cost %(money)s of margin so far (%(interval)s): "
+        "the price of knowing."
+    )
+    texts = (text % {"money": money_range(t, lost), "interval": interval(t, lost)},)
+    return replace(
+        section,
+        title=t.gettext("Has the programme paid for itself?"),
+        tables=(),
+        asides=texts if lost.lower is not None else (),
+    )
 
 
 def _with_cost(month: MoneyMonth, campaigns: Sequence[CampaignResult]) -> MoneyMonth:

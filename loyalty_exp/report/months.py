@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from loyalty_exp.measure.results import VerdictKind
 from loyalty_exp.report import charts
+from loyalty_exp.report.metrics import is_money, metric_name, metric_unit
 from loyalty_exp.report.parts import (
     by_month,
     effect_cells,
-    metric_unit,
     of_arm,
     panel_title,
     sentence,
     titled_arms,
 )
 from loyalty_exp.report.views import Cell, Column, Figure, Row, Section, Table
-from loyalty_exp.report.words import arm_name, first_reading, metric_name, monthly_finding
+from loyalty_exp.report.words import arm_name, first_reading, monthly_finding
 
 if TYPE_CHECKING:
     from loyalty_exp.measure.results import CampaignResult
@@ -29,6 +29,11 @@ def months_section(t: Tongue, result: CampaignResult) -> Section:
     """Effect of each month with its band: open months hollow, looks marked."""
     _ = t.gettext
     metric = result.plan.metric
+    name = metric_name(t, metric)
+    alt = _(
+        "%(finding)s. Effect per customer on %(metric)s by month; the figures are in the table "
+        "below."
+    )
     panels, findings = [], []
     for arm in result.arms:
         rows = by_month(result, arm.arm)
@@ -47,25 +52,22 @@ def months_section(t: Tongue, result: CampaignResult) -> Section:
         if points:
             conclusive = next((look.month for look in arm.looks if look.significant), None)
             mark = _("first conclusive reading")
-            panels.append(charts.BandPanel(panel_title(t, result, arm), points, conclusive, mark))
-            findings.append((arm, monthly_finding(t, rows)))
+            finding = monthly_finding(t, rows)
+            said = of_arm(t, result, arm, alt % {"finding": finding, "metric": name})
+            title = panel_title(t, result, arm)
+            panels.append(charts.BandPanel(title, said, points, conclusive, mark))
+            findings.append((arm, finding))
     title = _("Month by month")
     if not panels:
         text = _("There is nothing to draw yet: the first month closes on %(day)s.")
         day = t.date(first_reading(result.plan))
         return Section("months", title, paragraphs=(text % {"day": day},))
-    finding = titled_arms(t, findings)
-    alt = _(
-        "%(finding)s. Effect per customer on %(metric)s by month; the figures are in the table "
-        "below."
-    )
-    alt = alt % {"finding": finding, "metric": metric_name(t, metric)}
     figure = Figure(
         anchor="figure-months",
-        title=finding,
+        title=titled_arms(t, findings),
         subtitle=_("Effect on %(metric)s per customer in the test, each month, in %(unit)s")
-        % {"metric": metric_name(t, metric), "unit": metric_unit(t, metric)},
-        svg=charts.monthly(t, panels, money=metric in ("revenue", "margin", "net"), said=alt),
+        % {"metric": name, "unit": metric_unit(t, metric)},
+        svg=charts.monthly(t, panels, money=is_money(metric)),
         caption=_(
             "Each dot is a month's effect: what a treated customer bought more (above zero) or "
             "less (below) than one left out. The bars hold together: %(level)s sure that all of "

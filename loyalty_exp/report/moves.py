@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loyalty_exp.report.indicators import (
+    NOBODY,
     change_text,
     few,
     figure_text,
@@ -50,7 +51,7 @@ def segments_section(t: Tongue, years: Mapping[str, Any]) -> Section:
         if row["change"] is not None and row["segment"] != "all"
     )[:6]
     title = _("Segment by segment")
-    return Section("segments", title, actions=texts, asides=asides, folds=tuple(folds))
+    return Section("segments", title, points=texts, asides=asides, folds=tuple(folds))
 
 
 def _segment_sentence(t: Tongue, years: Mapping[str, Any], row: Mapping[str, Any]) -> str:
@@ -98,7 +99,7 @@ def _segments_table(
 def moves_section(t: Tongue, years: Mapping[str, Any]) -> Section:
     """Who moved between segments: counts shaded by their share, the diagonal muted."""
     _ = t.gettext
-    moves = years["moves"]
+    moves = [m for m in years["moves"] if m["from"] != NOBODY or m["to"] != NOBODY]
     title = _("Who moved where")
     if not moves:
         return Section("moves", title, paragraphs=(_("No moves between segments are known."),))
@@ -110,7 +111,7 @@ def moves_section(t: Tongue, years: Mapping[str, Any]) -> Section:
         "away)."
     ) % {"n": years.get("min_cell", 5)}
     asides = (note,) if any(move["customers"] is None for move in moves) else ()
-    return Section("moves", title, actions=texts, tables=(_matrix(t, years, moves),), asides=asides)
+    return Section("moves", title, points=texts, tables=(_matrix(t, years, moves),), asides=asides)
 
 
 def _matrix(t: Tongue, years: Mapping[str, Any], moves: Sequence[Mapping[str, Any]]) -> Table:
@@ -141,7 +142,7 @@ def _matrix(t: Tongue, years: Mapping[str, Any], moves: Sequence[Mapping[str, An
 
 def _move_sentence(t: Tongue, years: Mapping[str, Any], move: Mapping[str, Any]) -> str:
     n = int(move["customers"])
-    if move["from"] == "none":
+    if move["from"] == NOBODY:
         text = t.ngettext(
             "%(n)s new customer came into “%(end)s”: revenue %(change)s.",
             "%(n)s new customers came into “%(end)s”: revenue %(change)s.",

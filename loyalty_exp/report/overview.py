@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from loyalty_exp.measure.results import CheckStatus, VerdictKind
 from loyalty_exp.report import rowcharts
 from loyalty_exp.report.campaign import arm_verdicts, campaign_file, explanation
-from loyalty_exp.report.parts import money_cell
+from loyalty_exp.report.parts import money_cell, units_of
 from loyalty_exp.report.provenance import foot
 from loyalty_exp.report.views import (
     Cell,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "campaigns_section",
+    "caveat_notices",
     "data_section",
     "forest_figure",
     "index_page",
@@ -54,8 +55,6 @@ Line = tuple["CampaignResult", "ArmResult"]
 def index_page(t: Tongue, results: Sequence[CampaignResult], project: str) -> Page:
     """The first page of the site."""
     _ = t.gettext
-    caveats = tuple(dict.fromkeys(t.gettext(r.caveat) for r in results if r.caveat))
-    notices = (Notice("caveat", _("About these data"), caveats),) if caveats else ()
     sections = [campaigns_section(t, results)] if results else []
     if results:
         sections.append(data_section(t, results))
@@ -67,7 +66,7 @@ def index_page(t: Tongue, results: Sequence[CampaignResult], project: str) -> Pa
         eyebrow=project,
         heading=_("Do our campaigns earn money?"),
         standfirst=_("Every campaign is compared with customers left out of it on purpose."),
-        notices=(*notices, *_failed(t, results)),
+        notices=(*caveat_notices(t, results), *_failed(t, results)),
         verdicts=programme_verdict(t, results),
         key_figures=_key_figures(t, results),
         explained=explanation(t, results),
@@ -76,11 +75,18 @@ def index_page(t: Tongue, results: Sequence[CampaignResult], project: str) -> Pa
     )
 
 
+def caveat_notices(t: Tongue, results: Sequence[CampaignResult]) -> tuple[Notice, ...]:
+    """What must be known of the data before any figure, each remark once."""
+    caveats = tuple(dict.fromkeys(t.gettext(r.caveat) for r in results if r.caveat))
+    return (Notice("caveat", t.gettext("About these data"), caveats),) if caveats else ()
+
+
 def shared_foot(t: Tongue, results: Sequence[CampaignResult], project: str) -> Foot:
     """The provenance of a page over several campaigns: that of the freshest."""
     if not results:
         return Foot((), "", project)
-    return foot(t, max(results, key=lambda result: result.provenance.data_through))
+    freshest = max(results, key=lambda result: result.provenance.data_through)
+    return foot(t, freshest, alone=False)
 
 
 def lines_by_money(results: Sequence[CampaignResult]) -> list[Line]:
@@ -159,18 +165,14 @@ def _key_figures(t: Tongue, results: Sequence[CampaignResult]) -> tuple[KeyFigur
     if not results:
         return ()
     cost = sum(arm.economics.cost for result in results for arm in result.arms)
-    units = sum(s.units for result in results for s in result.plan.strata)
+    units = sum(units_of(result, arm) for result in results for arm in result.plan.arms)
     fresh = max(result.provenance.data_through for result in results)
+    until = _("by data until %(day)s") % {"day": t.date_short(fresh)}
     return (
-        KeyFigure(
-            _("Campaigns"), t.number(len(results)), "", _("measured against customers left out")
-        ),
+        KeyFigure(_("Campaigns"), t.number(len(results)), "", until),
         KeyFigure(_("Cost"), t.money(cost, step=1.0), "", _("of all campaigns so far")),
         KeyFigure(
             _("Customers drawn"), t.number(units), "", _("one customer may be in several campaigns")
-        ),
-        KeyFigure(
-            _("Data until"), t.date(fresh), "", _("last order, or the declared day of the export")
         ),
     )
 
@@ -268,15 +270,7 @@ def forest_figure(
         )
         for line in kept
     ]
-    clear = sum((line[1].verdict.net.lower or 0.0) > 0 for line in known)
-    finding = t.ngettext(
-        "%(clear)s of %(n)s results is proven: its whole range is above zero",
-        "%(clear)s of %(n)s results are proven: their whole range is above zero",
-        clear,
-    )
-    finding = finding % {"clear": clear, "n": len(known)}
-    if not clear:
-        finding = _("None of the %(n)s results is proven to be above zero") % {"n": len(known)}
+    finding = _proven(t, known)
     said = "; ".join(f"{row.label} {row.text}" for row in rows[:6])
     caption = _(
         "Each line is a campaign's net result so far and its range; the dotted line is zero."
@@ -290,11 +284,25 @@ def forest_figure(
             title=finding,
             subtitle=_("Net result of each campaign since its start, in %(currency)s")
             % {"currency": t.symbol},
-            svg=rowcharts.forest(t, rows, number="$,.0f", said=f"{finding}. {said}"),
+            svg=rowcharts.forest(t, rows, said=f"{finding}. {said}"),
             caption=caption,
             table=table,
         ),
     )
+
+
+def _proven(t: Tongue, lines: Sequence[Line]) -> str:
+    """How many results are proven, gains and losses."""
+    _ = t.gettext
+    gains = sum((line[1].verdict.net.lower or 0.0) > 0 for line in lines)
+    losses = sum((line[1].verdict.net.upper or 0.0) < 0 for line in lines)
+    if not gains and not losses:
+        return _("None of the %(n)s results is proven") % {"n": len(lines)}
+    gain = t.ngettext("%(n)s proven gain", "%(n)s proven gains", gains) % {"n": gains}
+    loss = t.ngettext("%(n)s proven loss", "%(n)s proven losses", losses) % {"n": losses}
+    parts = [text for text, n in ((gain, gains), (loss, losses)) if n]
+    text = _("%(proven)s of %(of)s results")
+    return text % {"proven": t.listed(parts), "of": len(lines)}
 
 
 def _row(t: Tongue, line: Line) -> Row:
@@ -302,13 +310,18 @@ def _row(t: Tongue, line: Line) -> Row:
     net = arm.verdict.net
     closed = len({row.month for row in result.rows if row.closed and row.month != "cumulative"})
     planned = t.gettext("%(closed)s of %(planned)s")
+    figures = [
+        money_cell(t, net.value, signed=True),
+        money_cell(t, net.lower),
+        money_cell(t, net.upper),
+    ]
+    if arm.verdict.kind is VerdictKind.SUSPENDED:
+        figures = [Cell("–", None, tone="muted")] * 3
     return Row(
         (
             Cell(_label(t, line), href=campaign_file(result.campaign)),
             Cell(decision(t, arm.verdict.kind), tone="strong"),
-            money_cell(t, net.value, signed=arm.verdict.kind is not VerdictKind.SUSPENDED),
-            money_cell(t, net.lower),
-            money_cell(t, net.upper),
+            *figures,
             money_cell(t, arm.economics.cost),
             Cell(planned % {"closed": closed, "planned": result.plan.looks}, closed),
         )
@@ -351,5 +364,5 @@ def data_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:
         "were set aside and counted, none dropped in silence.",
         aside,
     ) % {"day": t.date(fresh), "n": t.number(aside)}
-    tables = (Table(_("Files read"), columns, rows),) if rows else ()
+    tables = (Table(_("Files loaded"), columns, rows),) if rows else ()
     return Section("data", _("Data"), paragraphs=(text,), tables=tables)

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from loyalty_exp.report.metrics import metric_name, metric_text
 from loyalty_exp.report.sayings import PATTERNS
 from loyalty_exp.report.views import Cell
-from loyalty_exp.report.words import arm_name, metric_name
+from loyalty_exp.report.words import arm_name
 
 if TYPE_CHECKING:
     from loyalty_exp.measure.results import ArmResult, CampaignResult, EffectRow, Estimate
@@ -19,13 +20,10 @@ if TYPE_CHECKING:
 __all__ = [
     "by_month",
     "cumulative",
+    "drawn_elsewhere",
     "effect_cells",
     "estimate_cells",
     "headline_interval",
-    "is_money",
-    "metric_phrase",
-    "metric_text",
-    "metric_unit",
     "money_cell",
     "named",
     "notes_of",
@@ -33,48 +31,12 @@ __all__ = [
     "panel_title",
     "said",
     "sentence",
-    "so_far",
     "titled_arms",
+    "units_of",
+    "waves",
 ]
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-
-
-def is_money(metric: str) -> bool:
-    """Whether a metric is an amount of money."""
-    return metric in ("revenue", "margin", "net", "cost")
-
-
-def so_far(metric: str) -> str:
-    """The metric of a figure since the start: shares of months add up to months with an order."""
-    return "active_months" if metric == "active" else metric
-
-
-def metric_text(t: Tongue, metric: str, value: float | None, *, signed: bool = False) -> str:
-    """A figure of a metric, exact to its smallest unit: cents, thousandths, tenths of a percent."""
-    if is_money(metric):
-        return t.number(value, 2, signed=signed)
-    if metric == "active":
-        return t.number(None if value is None else 100 * value, 2, signed=signed)
-    return t.number(value, 4, signed=signed)
-
-
-def metric_phrase(t: Tongue, metric: str, value: float | None, *, signed: bool = True) -> str:
-    """A figure of a metric in a sentence, with its unit."""
-    if is_money(metric):
-        return t.money(value, signed=signed)
-    if metric == "active":
-        return t.percent(value, 2, signed=signed)
-    return metric_text(t, metric, value, signed=signed)
-
-
-def metric_unit(t: Tongue, metric: str) -> str:
-    """The unit of a metric's figures in a table or on an axis."""
-    _ = t.gettext
-    if is_money(metric):
-        return t.symbol
-    known = {"active": _("% of customers"), "active_months": _("months")}
-    return known.get(metric, _("orders"))
 
 
 def money_cell(t: Tongue, value: float | None, *, signed: bool = False) -> Cell:
@@ -119,6 +81,23 @@ def _primary(result: CampaignResult, arm: str, segment: str) -> Iterable[EffectR
     )
 
 
+def units_of(result: CampaignResult, arm: str) -> int:
+    """Customers of an arm in all waves."""
+    if arm == result.plan.holdout:
+        return result.arms[0].n_holdout if result.arms else result.plan.units_of(arm)
+    return next((one.n_treated for one in result.arms if one.arm == arm), 0)
+
+
+def waves(result: CampaignResult) -> int:
+    """How many waves the campaign was drawn in."""
+    return max(1, len({row.wave for row in result.rows} - {"all"}))
+
+
+def drawn_elsewhere(result: CampaignResult) -> bool:
+    """Whether the arms were not drawn by the launch but handed to it."""
+    return result.plan.declaration.get("assignment") is not None
+
+
 def headline_interval(row: EffectRow) -> tuple[float | None, float | None]:
     """The interval to quote: valid at every look where there is one, else the row's own."""
     if row.simultaneous_ci_lower is not None and row.simultaneous_ci_upper is not None:
@@ -155,10 +134,10 @@ def named(t: Tongue, arm: str, text: str) -> str:
 
 
 def titled_arms(t: Tongue, findings: Sequence[tuple[ArmResult, str]]) -> str:
-    """Findings of several arms as one title; said once where they agree."""
+    """Findings of several arms as one title, a line each; said once where they agree."""
     if len({finding for _arm, finding in findings}) == 1:
         return findings[0][1]
-    return " · ".join(named(t, arm.arm, finding) for arm, finding in findings)
+    return "\n".join(named(t, arm.arm, finding) for arm, finding in findings)
 
 
 def panel_title(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:

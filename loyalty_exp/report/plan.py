@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from loyalty_exp.report.campaign import explanation
 from loyalty_exp.report.curves import Curve, Mark, curve
-from loyalty_exp.report.evidence import flow_steps
+from loyalty_exp.report.evidence import flow_note, flow_steps
+from loyalty_exp.report.metrics import metric_name
 from loyalty_exp.report.parts import said, sentence
 from loyalty_exp.report.plan_words import as_day, plan_sentence
 from loyalty_exp.report.rowcharts import ForestRow, forest
@@ -23,7 +24,7 @@ from loyalty_exp.report.views import (
     Table,
     VerdictLine,
 )
-from loyalty_exp.report.words import arm_name, metric_name, segment_name
+from loyalty_exp.report.words import arm_name, segment_name
 
 if TYPE_CHECKING:
     from loyalty_exp.report.tongue import Tongue
@@ -71,7 +72,7 @@ def plan_page(t: Tongue, plan: Plan, project: str) -> Page:
         heading=plan["name"],
         standfirst=_("Before the launch: whom it reaches, what it costs, what can be known."),
         notices=(),
-        verdicts=tuple(VerdictLine(plan_sentence(t, plan, item), "", "mixed") for item in first),
+        verdicts=tuple(_verdict(plan_sentence(t, plan, item)) for item in first),
         key_figures=_key_figures(t, plan),
         explained=explanation(t),
         sections=tuple(section for section in sections if section is not None),
@@ -81,6 +82,12 @@ def plan_page(t: Tongue, plan: Plan, project: str) -> Page:
             f"{project} · {plan['name']}",
         ),
     )
+
+
+def _verdict(text: str) -> VerdictLine:
+    """What can be known as the verdict, what would help under it."""
+    first, _line, advice = text.partition("\n")
+    return VerdictLine(first, "", "mixed", advice)
 
 
 def _detectable(arm: Plan) -> float | None:
@@ -216,8 +223,7 @@ def _power_figure(t: Tongue, plan: Plan, arm: Plan) -> Figure | None:
         "finding": finding,
         "marks": t.listed([mark.text for mark in marks]) if marks else "–",
     }
-    high = next((i for i, (_x, y) in enumerate(points) if y > 0.9), len(points) - 1)
-    lines = [Curve(_("chance of seeing it"), "treated", points, high)]
+    lines = [Curve("", "treated", points)]
     columns = (Column(_("Effect"), "%"), Column(_("Chance of seeing it"), "%"))
     body = tuple(
         Row((Cell(t.number(100 * x, 2), x), Cell(t.number(100 * y, 1), y))) for x, y in points
@@ -276,7 +282,7 @@ def _luck_section(t: Tongue, plan: Plan) -> Section | None:
         title=finding,
         subtitle=_("Extra margin shown by campaigns without effect, replayed on the past, in %(c)s")
         % {"c": t.symbol},
-        svg=forest(t, rows, number="$,.0f", said=alt),
+        svg=forest(t, rows, said=alt),
         caption=_(
             "The line holds 95 of 100 such campaigns. A result inside it, before or after the "
             "cost, says nothing."
@@ -307,17 +313,14 @@ def _holdout_section(t: Tongue, plan: Plan) -> Section | None:
         return Section("holdout", title, (sentence(said(t, plan["advice_reason"])),))
     rows = list(zip(advice["shares"], advice["withheld"], advice["wrong_decision"], strict=True))
     at = len(rows) - 1
+    together, given, wrong = (
+        [(share, part) for share, part in zip(advice["shares"], column, strict=True)]
+        for column in ([a + b for _s, a, b in rows], advice["withheld"], advice["wrong_decision"])
+    )
     lines = [
-        Curve(_("both together"), "treated", [(s, a + b) for s, a, b in rows], at // 4),
-        Curve(_("margin given up"), "loss", [(s, a) for s, a, _b in rows], at, dashed=True),
-        Curve(
-            _("wrong decisions"),
-            "holdout",
-            [(s, b) for s, _a, b in rows],
-            at,
-            dashed=True,
-            below=True,
-        ),
+        Curve(_("both together"), "treated", together, round(0.6 * at)),
+        Curve(_("margin given up"), "loss", given, at, dashed=True, below=True),
+        Curve(_("wrong decisions"), "holdout", wrong, round(0.4 * at), dashed=True, below=True),
     ]
     share = t.percent(advice["advised"], 0)
     marks = [Mark(float(advice["advised"]), _("least: %(share)s") % {"share": share})]
@@ -343,7 +346,7 @@ def _holdout_section(t: Tongue, plan: Plan) -> Section | None:
         title=finding,
         subtitle=_("Expected cost by share of customers left out, in %(currency)s")
         % {"currency": t.symbol},
-        svg=curve(t, lines, marks, numbers=(".0%", "$,.0f"), said=alt % {"finding": finding}),
+        svg=curve(t, lines, marks, numbers=(".0%", "$"), said=alt % {"finding": finding}),
         caption=_(
             "Leaving out few costs little now but teaches little: a campaign that loses money may "
             "go on. The sum of both is least at the mark."
@@ -358,7 +361,10 @@ def _holdout_section(t: Tongue, plan: Plan) -> Section | None:
 
 def _flow_section(t: Tongue, plan: Plan) -> Section:
     flow = tuple((str(step), int(count)) for step, count in plan["flow"])
-    return Section("flow", t.gettext("From the segment to the lists"), flow=flow_steps(t, flow))
+    steps = flow_steps(t, flow)
+    return Section(
+        "flow", t.gettext("From the segment to the lists"), flow=steps, asides=(flow_note(t),)
+    )
 
 
 def _calendar_section(t: Tongue, plan: Plan) -> Section | None:
@@ -382,11 +388,12 @@ def _calendar_section(t: Tongue, plan: Plan) -> Section | None:
         if entry["campaign"] in clashing:
             state = t.listed([state, _("same customers")])
         own = entry["campaign"] == plan["campaign"]
+        days = (t.date_short(as_day(entry[k])) for k in ("start", "end", "measure_until"))
         rows.append(
             Row(
                 (
                     Cell(entry["name"]),
-                    *(Cell(t.date(as_day(entry[k]))) for k in ("start", "end", "measure_until")),
+                    *map(Cell, days),
                     Cell(t.number(entry["priority"]), entry["priority"]),
                     Cell(t.listed([segment_name(t, name) for name in entry["segments"]])),
                     Cell(state),

@@ -37,7 +37,7 @@ def as_day(value: object) -> dt.date:
 
 
 def plan_sentence(t: Tongue, plan: Mapping[str, Any], said: Mapping[str, Any]) -> str:
-    """A sentence of a plan in words.
+    """A sentence of a plan in words; a line break before what would help.
 
     Args:
         t: The page's language.
@@ -93,7 +93,7 @@ def _told(t: Tongue, rule: str) -> str:
     rest = _("What has to be earned back cannot be forecast.")
     if rule.endswith("_free"):
         rest = _("It costs nothing to contact.")
-    return f"{seen} {rest}"
+    return f"{seen}\n{rest}"
 
 
 def _not_provable(t: Tongue, values: Mapping[str, Any]) -> str:
@@ -121,7 +121,7 @@ def _not_provable(t: Tongue, values: Mapping[str, Any]) -> str:
         parts.append(
             _("Measured %(extra_months)s months longer, it would be %(longer_detectable)s.")
         )
-    return " ".join(parts)
+    return "\n".join([parts[0], " ".join(parts[1:])]).strip()
 
 
 def _months(plan: Mapping[str, Any]) -> int:

@@ -18,7 +18,7 @@ from loyalty_exp.report.views import Cell, Column, Figure, Fold, Row, Section, T
 if TYPE_CHECKING:
     from loyalty_exp.report.tongue import Tongue
 
-__all__ = ["definitions_fold", "indicators_section"]
+__all__ = ["definitions_fold", "indicators_sections"]
 
 _DRAWN = ("revenue", "active", "frequency", "basket")
 _WITH_PAST = ("new", "active_12m")
@@ -35,20 +35,27 @@ _SEGMENTS = 12
 Rows = Sequence[Mapping[str, Any]]
 
 
-def indicators_section(t: Tongue, years: Mapping[str, Any]) -> Section | None:
-    """Indicators of the company by month and by year; None where the comparison has none."""
+def indicators_sections(t: Tongue, years: Mapping[str, Any]) -> tuple[Section, ...]:
+    """Indicators of the company by month and by year, then of last year's segments.
+
+    None where the comparison has none.
+    """
     _ = t.gettext
     if not years.get("kpis_by_year"):
-        return None
-    figures = [_company_figure(t, years), _segments_figure(t, years)]
+        return ()
+    company, segments = _company_figure(t, years), _segments_figure(t, years)
     folds = [_by_segment_fold(t, years), definitions_fold(t, years)]
-    return Section(
+    first = Section(
         "indicators",
         _("How the customers fared"),
-        figures=tuple(figure for figure in figures if figure),
+        figures=(company,) if company else (),
         tables=(_years_table(t, years),),
         folds=tuple(fold for fold in folds if fold),
     )
+    if segments is None:
+        return (first,)
+    title = _("How last year's segments fared")
+    return (first, Section("segments-months", title, figures=(segments,)))
 
 
 def _cut(years: Mapping[str, Any]) -> bool:
@@ -180,7 +187,8 @@ def _segments_figure(t: Tongue, years: Mapping[str, Any]) -> Figure | None:
         svg=curves.two_years(t, panels, months, _names(t), said),
         caption=_(
             "The same customers in both years: new ones are in no panel, and the best fall on "
-            "average with or without us (see below). Each panel has its own scale, from zero."
+            "average with or without us (see below). Each panel has its own scale. A gap: too few "
+            "customers to show."
         ),
         table=Table(_("Revenue of last year's segments"), columns, body),
     )

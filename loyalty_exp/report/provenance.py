@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from loyalty_exp.report.parts import metric_text, metric_unit, of_arm, so_far
+from loyalty_exp.report.metrics import metric_name, metric_text, metric_unit, so_far
+from loyalty_exp.report.parts import of_arm
 from loyalty_exp.report.views import Cell, Column, Fold, Foot, Row, Section, Table
-from loyalty_exp.report.words import arm_name, metric_name, segment_name
+from loyalty_exp.report.words import arm_name, segment_name
 
 if TYPE_CHECKING:
     from loyalty_exp.declare.frozen import FrozenPlan
@@ -174,8 +175,14 @@ def _looks_fold(t: Tongue, result: CampaignResult) -> Fold:
     return Fold(_("The monthly readings"), paragraphs=tuple(texts), tables=tables)
 
 
-def foot(t: Tongue, result: CampaignResult) -> Foot:
-    """What the figures rest on and how to get them again."""
+def foot(t: Tongue, result: CampaignResult, *, alone: bool = True) -> Foot:
+    """What the figures rest on and how to get them again.
+
+    Args:
+        t: The page's language.
+        result: The campaign, or the freshest of several.
+        alone: Whether the page is about this campaign alone.
+    """
     _ = t.gettext
     source = result.provenance
     facts = [
@@ -195,14 +202,16 @@ def foot(t: Tongue, result: CampaignResult) -> Foot:
             "digest": load.digest[:16],
         }
         facts.append((t.gettext(load.what), text % values))
-    facts += [
-        (_("Frozen plan"), f"SHA-256 {result.plan.digest}"),
-        (_("Versions"), f"loyalty_exp {source.version}, {source.engine}"),
-    ]
-    line = _("%(project)s · data until %(day)s · plan %(digest)s · loyalty_exp %(version)s") % {
+    facts.append((_("Versions"), f"loyalty_exp {source.version}, {source.engine}"))
+    values = {
         "project": result.plan.project,
         "day": t.date(source.data_through),
         "digest": result.plan.digest[:12],
         "version": source.version,
     }
-    return Foot(tuple(facts), source.command, line)
+    if not alone:
+        line = _("%(project)s · data until %(day)s · loyalty_exp %(version)s") % values
+        return Foot(tuple(facts), "loyalty-exp report", line)
+    facts.append((_("Frozen plan"), f"SHA-256 {result.plan.digest}"))
+    line = _("%(project)s · data until %(day)s · plan %(digest)s · loyalty_exp %(version)s")
+    return Foot(tuple(facts), source.command, line % values)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from loyalty_exp.report.campaign import arms_summary, campaign_page
 from loyalty_exp.report.methods import methods_page
-from loyalty_exp.report.overview import index_page, shared_foot
+from loyalty_exp.report.overview import caveat_notices, index_page, shared_foot
 from loyalty_exp.report.plan import plan_page
 from loyalty_exp.report.roi import roi_page
 from loyalty_exp.report.tongue import Tongue
@@ -163,7 +163,8 @@ def _pages(t: Tongue, given: _Site) -> Iterator[Page]:
     ]
     years = given.years
     if years is not None:
-        makers.append(lambda: years_page(t, years, project, foot))
+        notices = caveat_notices(t, results)
+        makers.append(lambda: years_page(t, years, project, foot, notices))
     makers.append(lambda: methods_page(t, project, foot))
     for make in makers:
         page = make()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loyalty_exp.report.parts import (
-    cumulative,
-    headline_interval,
+from loyalty_exp.report.metrics import (
+    is_money,
+    metric_name,
     metric_phrase,
     metric_text,
     metric_unit,
+    so_far,
+)
+from loyalty_exp.report.parts import (
+    cumulative,
+    headline_interval,
     money_cell,
     notes_of,
     of_arm,
-    so_far,
 )
 from loyalty_exp.report.rowcharts import ForestRow, WaterfallRow, forest, waterfall
 from loyalty_exp.report.views import Cell, Column, Figure, Fold, Row, Section, Table
@@ -21,7 +25,6 @@ from loyalty_exp.report.words import (
     arm_name,
     component_name,
     decomposition_finding,
-    metric_name,
     segment_name,
     segments_finding,
 )
@@ -117,7 +120,7 @@ def _segments_figure(t: Tongue, result: CampaignResult, arm: ArmResult) -> Figur
 
 
 def _axis_number(metric: str) -> str:
-    return "$,.2~f" if metric in ("revenue", "margin", "net") else ",.3~f"
+    return "" if is_money(metric) else ",.3~f"
 
 
 def _sorted_by_money(
@@ -240,7 +243,7 @@ def _decomposition_figure(
         title=finding,
         subtitle=_("Parts of the effect on revenue per customer since the start, in %(currency)s")
         % {"currency": t.symbol},
-        svg=waterfall(t, bars, number="$,.2~f", said=f"{finding}. {said}"),
+        svg=waterfall(t, bars, said=f"{finding}. {said}"),
         caption=_(
             "Each bar starts where the one above ended; together they make the last one, to the "
             "cent."
@@ -324,6 +327,7 @@ def _metric_cells(t: Tongue, row: EffectRow) -> tuple[Cell, ...]:
         (high, True),
     )
     relative = None if row.relative_effect is None else 100 * row.relative_effect
+    metric = so_far(row.metric)
     return (
         Cell(metric_name(t, metric)),
         Cell(arm_name(t, row.arm)),

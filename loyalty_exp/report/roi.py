@@ -9,6 +9,7 @@ from loyalty_exp.measure.results import VerdictKind
 from loyalty_exp.report.campaign import explanation
 from loyalty_exp.report.money import programme_section
 from loyalty_exp.report.overview import (
+    caveat_notices,
     forest_figure,
     lines_by_money,
     lines_table,
@@ -16,7 +17,7 @@ from loyalty_exp.report.overview import (
     shared_foot,
 )
 from loyalty_exp.report.parts import notes_of
-from loyalty_exp.report.views import KeyFigure, Notice, Page, Section, VerdictLine
+from loyalty_exp.report.views import KeyFigure, Page, Section, VerdictLine
 from loyalty_exp.report.words import arm_name, interval, money_range
 from loyalty_exp.report.years import causes_section
 
@@ -42,7 +43,6 @@ def roi_page(
 ) -> Page:
     """The one-page summary for leadership."""
     _ = t.gettext
-    caveats = tuple(dict.fromkeys(t.gettext(r.caveat) for r in results if r.caveat))
     sections = [_campaigns(t, results, programme)]
     if universal is not None:
         sections.append(programme_section(t, universal, results))
@@ -57,8 +57,8 @@ def roi_page(
         eyebrow=project,
         heading=_("What loyalty costs and earns"),
         standfirst="",
-        notices=(Notice("caveat", _("About these data"), caveats),) if caveats else (),
-        verdicts=_verdicts(t, results, programme),
+        notices=caveat_notices(t, results),
+        verdicts=_verdicts(t, results, programme, over=_over(universal)),
         key_figures=_key_figures(t, results, programme),
         explained=explanation(t, results),
         sections=tuple(section for section in sections if section is not None),
@@ -71,8 +71,15 @@ def _cost(results: Sequence[CampaignResult]) -> float:
     return sum(arm.economics.cost for result in results for arm in result.arms)
 
 
+def _over(universal: CampaignResult | None) -> bool:
+    """Whether every planned reading of the customers left out of everything is done."""
+    return universal is not None and any(
+        len(arm.looks) >= universal.plan.looks for arm in universal.arms
+    )
+
+
 def _verdicts(
-    t: Tongue, results: Sequence[CampaignResult], programme: Programme | None
+    t: Tongue, results: Sequence[CampaignResult], programme: Programme | None, *, over: bool
 ) -> tuple[VerdictLine, ...]:
     """The programme's verdict, or that its total is not known and what the campaigns show."""
     _ = t.gettext
@@ -86,7 +93,7 @@ def _verdicts(
         }
         if programme.cost_share is not None:
             values["cost"] = _("%(cost)s (%(share)s of revenue)") % values
-        return (VerdictLine(_programme_text(t, programme) % values, "", "mixed"),)
+        return (VerdictLine(_programme_text(t, programme, over=over) % values, "", "mixed"),)
     if programme is None:
         text = _(
             "What the whole programme earns is not known: nobody is left out of every campaign."
@@ -96,8 +103,8 @@ def _verdicts(
     return (VerdictLine(text, "", "mixed"), *programme_verdict(t, results))
 
 
-def _programme_text(t: Tongue, programme: Programme) -> str:
-    """What the programme earned: proven, lost, or not known yet."""
+def _programme_text(t: Tongue, programme: Programme, *, over: bool) -> str:
+    """What the programme earned: proven, lost, not known yet, or not to be known any more."""
     _ = t.gettext
     lower, upper = programme.net.lower, programme.net.upper
     if lower is not None and lower > 0:
@@ -109,6 +116,11 @@ def _programme_text(t: Tongue, programme: Programme) -> str:
         return _(
             "By the end of %(month)s, loyalty has cost %(cost)s and lost money: its net result is "
             "%(net)s of margin (%(interval)s)."
+        )
+    if over:
+        return _(
+            "What loyalty earns could not be told in time: by the end of %(month)s it has cost "
+            "%(cost)s, and its net result is %(interval)s of margin, most likely near %(net)s."
         )
     return _(
         "We cannot tell yet what loyalty earns: by the end of %(month)s it has cost %(cost)s, and "

@@ -9,7 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loyalty_exp.report.canvas import HALO, HEX, TEXT, data, domain_of, draw, number_axis
+from loyalty_exp.report.canvas import (
+    HALO,
+    HEX,
+    TEXT,
+    data,
+    domain_of,
+    draw,
+    money_format,
+    number_axis,
+)
 
 if TYPE_CHECKING:
     import altair as alt
@@ -19,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ForestRow", "WaterfallRow", "forest", "waterfall"]
 
+_ROW = 52
+"""Height of a row."""
 _LABEL = 34
 """Characters of a row's label that leave room for its figure on a phone."""
 
@@ -45,16 +56,20 @@ class WaterfallRow:
     total: bool = False
 
 
-def forest(t: Tongue, rows: Sequence[ForestRow], *, number: str, said: str) -> Markup:
-    """One line a row: the label and the figure above, the estimate with its interval below."""
+def forest(t: Tongue, rows: Sequence[ForestRow], *, said: str, number: str = "") -> Markup:
+    """One line a row: the label and the figure above, the estimate with its interval below.
+
+    `number` is the format of the axis where it is not money.
+    """
     import altair as alt  # noqa: PLC0415
 
-    height = 46 * len(rows)
-    domain = domain_of([v for r in rows for v in (r.value, r.lower, r.upper, 0.0)])
+    height = _ROW * len(rows)
+    ends = [v for r in rows for v in (r.value, r.lower, r.upper, 0.0)]
+    domain = domain_of(ends, around=True)
     values = [
         {
-            "y": 46 * i + 34,
-            "label_y": 46 * i + 14,
+            "y": _ROW * i + 38,
+            "label_y": _ROW * i + 14,
             "label": _short_label(r.label),
             "text": r.text,
             "value": r.value,
@@ -69,7 +84,7 @@ def forest(t: Tongue, rows: Sequence[ForestRow], *, number: str, said: str) -> M
     place = alt.Y("y:Q", axis=None, scale=pixels)
     lines = alt.Y("label_y:Q", axis=None, scale=pixels)
     scale = alt.Scale(domain=list(domain), nice=False)
-    axis = number_axis(number, grid=False, count=5)
+    axis = number_axis(number or money_format(max(map(abs, domain))), grid=False, count=5)
     colour = alt.Color("tone:N", scale=None, legend=None)
     zero = alt.Chart(data([{"zero": 0.0}])).mark_rule(color=HEX["ink"], strokeDash=[2, 2])
     layers: list[alt.Chart] = [
@@ -92,27 +107,28 @@ def forest(t: Tongue, rows: Sequence[ForestRow], *, number: str, said: str) -> M
 
 
 def waterfall(
-    t: Tongue, rows: Sequence[WaterfallRow], *, number: str, said: str, broken: bool = False
+    t: Tongue, rows: Sequence[WaterfallRow], *, said: str, broken: bool = False
 ) -> Markup:
     """Bars that start where the one before ended, and totals from zero: parts that add up.
 
-    `broken` starts the scale near the smallest bar end, for small changes of large totals.
+    `broken` starts the scale near the smallest bar end, for small changes of large totals, whose
+    totals are then a mark each: a bar cut short would lie about its length.
     """
     import altair as alt  # noqa: PLC0415
 
-    height = 46 * len(rows)
+    height = _ROW * len(rows)
     ends = [v for r in rows for v in ((r.end,) if broken and r.total else (r.start, r.end))]
-    low, high = domain_of([*ends, *(() if broken else (0.0,))])
+    low, high = domain_of([*ends, *(() if broken else (0.0,))], around=True)
     if broken:
-        low = max(0.0, min(ends) - 0.25 * (max(ends) - min(ends)))
+        low = max(0.0, low)
     values = [
         {
-            "label_y": 46 * i + 12,
-            "top": 46 * i + 22,
-            "bottom": 46 * i + 40,
+            "label_y": _ROW * i + 14,
+            "top": _ROW * i + 27,
+            "bottom": _ROW * i + 45,
             "label": _short_label(r.label),
             "text": r.text,
-            "start": max(r.start, low) if broken else r.start,
+            "start": r.end - 0.006 * (high - low) if broken and r.total else r.start,
             "end": r.end,
             "tone": HEX["ink"] if r.total else HEX["gain" if r.end >= r.start else "loss"],
         }
@@ -123,7 +139,7 @@ def waterfall(
     axis = alt.X(
         "start:Q",
         scale=alt.Scale(domain=[low, high], nice=False),
-        axis=number_axis(number, grid=False, count=5),
+        axis=number_axis(money_format(max(abs(low), abs(high))), grid=False, count=5),
     )
     zero = alt.Chart(data([{"zero": 0.0}])).mark_rule(color=HEX["ink"], strokeDash=[2, 2])
     line = alt.Y("label_y:Q", axis=None, scale=place)
@@ -148,7 +164,14 @@ def waterfall(
 
 
 def _short_label(text: str) -> str:
-    return text if len(text) <= _LABEL else text[: _LABEL - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+    """A label that fits: what comes before the last point is cut first, so that versions differ."""
+    if len(text) <= _LABEL:
+        return text
+    name, point, version = text.rpartition(" · ")
+    room = _LABEL - len(point + version)
+    if room < 8:
+        name, point, version, room = text, "", "", _LABEL
+    return name[: room - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}" + point + version
 
 
 def _tone(row: ForestRow) -> str:

@@ -194,4 +194,10 @@ SAYINGS = (
         "was added to every basket of the treated households from 1 May 2017 on. A method that "
         "works finds it inside its interval. Margin rate and costs are examples."
     ),
+    # the simulated company
+    N_(
+        "These customers and orders are simulated, and the effects planted: from the start of a "
+        "campaign on, every order of its treated customers was raised by a fixed share. Names, "
+        "margins and costs are examples."
+    ),
 )

@@ -22,6 +22,8 @@ _TERRITORIES = {"fr": "fr_FR", "en": "en_GB"}
 _DOMAIN = "loyalty_exp"
 _MINUS = "\N{MINUS SIGN}"
 _EN_DASH = "\N{EN DASH}"
+_JOINED = "\N{WORD JOINER}"
+"""Between a sign and the symbol after it: a line may not break there."""
 
 
 def catalogue_path(language: str) -> Path:
@@ -117,8 +119,9 @@ class Tongue:
             rounded = round(value / step) * step
             digits = max(0, -math.floor(math.log10(step) + 1e-9))
             digits = 2 if digits == 1 else digits
-        text = self._currency(rounded, digits)
-        return f"+{text}" if signed and rounded > 0 else text
+        text = self._currency(abs(rounded), digits)
+        sign = _MINUS if rounded < 0 else "+" if signed and rounded > 0 else ""
+        return f"{sign}{'' if text[0].isdigit() or not sign else _JOINED}{text}"
 
     def _currency(self, value: float, digits: int) -> str:
         from babel.numbers import format_currency  # noqa: PLC0415
@@ -132,7 +135,7 @@ class Tongue:
             locale=self.locale,
             currency_digits=False,
         )
-        return text.replace("-", _MINUS)
+        return text
 
     def number(self, value: float | None, digits: int = 0, *, signed: bool = False) -> str:
         """A number with a fixed count of decimals."""
@@ -200,7 +203,15 @@ class Tongue:
 
     def date(self, day: dt.date) -> str:
         """A day in full."""
-        text = self._date_text(day, "d MMMM y")
+        return self._ordinal(day, self._date_text(day, "d MMMM y"))
+
+    def date_short(self, day: dt.date) -> str:
+        """A day where room is short, its parts never parted."""
+        text = self._ordinal(day, self._date_text(day, "d MMM y"))
+        return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+    def _ordinal(self, day: dt.date, text: str) -> str:
+        """French writes the first day of a month as an ordinal."""
         return f"1er{text[1:]}" if self.language == "fr" and day.day == 1 else text
 
     def _date_text(self, day: dt.date, pattern: str) -> str:

@@ -93,6 +93,7 @@ class Table:
 class Figure:
     """A chart: the finding as title, what is drawn and its unit, the drawing, how to read it.
 
+    `title` has a line for each arm where their findings differ.
     `alt` says in words what the picture says; `table` holds its figures, one click away.
     """
 
@@ -122,7 +123,8 @@ class Sentence:
 class Step:
     """A step of the flow: what, how many, the share of the first step and what it is a share of.
 
-    `share` is between 0 and 1, None where it has no meaning. `level` indents what a step splits in.
+    `share` (of the first step, between 0 and 1) is the length of its bar, None where it has no
+    meaning; `share_text` may be of the step above. `level` indents what a step splits in.
     """
 
     label: str
@@ -153,12 +155,14 @@ class Fold:
 class Section:
     """A section of a page, in the order it is read: sentences, charts, checks, flow, tables, folds.
 
-    `actions` are numbered: what to do next. `asides` are small-type sentences after the tables.
+    `points` are sentences of equal weight; `actions` are numbered: what to do next. `asides` are
+    small-type sentences after the tables.
     """
 
     anchor: str
     title: str
     paragraphs: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
     actions: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     sentences: tuple[Sentence, ...] = ()
@@ -173,11 +177,13 @@ class VerdictLine:
     """A verdict sentence in the largest type, the word of the decision, and its kind.
 
     `kind` is a `VerdictKind` value, or "mixed" for a page over several campaigns.
+    `advice` says under it, in smaller type, why or what to do.
     """
 
     text: str
     decision: str
     kind: str
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

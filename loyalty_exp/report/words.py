@@ -6,6 +6,7 @@ in it. Money is rounded to what its interval can bear.
 
 from __future__ import annotations
 
+import ast
 import calendar
 import datetime as dt
 import re
@@ -35,7 +36,6 @@ __all__ = [
     "deviation_sentence",
     "first_reading",
     "interval",
-    "metric_name",
     "money_finding",
     "money_range",
     "monthly_finding",
@@ -49,21 +49,6 @@ __all__ = [
 def arm_name(t: Tongue, arm: str) -> str:
     """An arm as a reader calls it: the holdout in plain words, others without underscores."""
     return t.gettext("customers left out") if arm == "holdout" else arm.replace("_", " ")
-
-
-def metric_name(t: Tongue, metric: str) -> str:
-    """A metric as a reader calls it."""
-    _ = t.gettext
-    known = {
-        "revenue": _("revenue"),
-        "margin": _("margin"),
-        "orders": _("orders"),
-        "active": _("share of customers who ordered"),
-        "active_months": _("months with an order"),
-        "net": _("net result"),
-        "cost": _("cost"),
-    }
-    return known.get(metric, metric.replace("_", " "))
 
 
 def segment_name(t: Tongue, segment: str) -> str:
@@ -119,11 +104,56 @@ def deviation_sentence(t: Tongue, deviation: str) -> str:
     found = _DEVIATION.fullmatch(deviation)
     if found is None:
         return t.gettext(deviation)
-    return t.gettext("%(field)s: %(frozen)s at launch, %(now)s now") % found.groupdict()
+    field, frozen, now = found.groups()
+    values = {
+        "field": _field_name(t, field),
+        "frozen": _written(t, frozen),
+        "now": _written(t, now),
+    }
+    return t.gettext("%(field)s: %(frozen)s at launch, %(now)s now") % values
+
+
+def _field_name(t: Tongue, field: str) -> str:
+    """A field of the declaration as a reader calls it."""
+    _ = t.gettext
+    known = {
+        "name": _("Name"),
+        "hypothesis": _("Hypothesis"),
+        "start": _("Start"),
+        "end": _("End"),
+        "measure_until": _("Followed until"),
+        "arms": _("Versions and shares"),
+        "segments": _("Segments"),
+        "costs": _("Cost"),
+        "margin_rate": _("Margin rate"),
+        "settle_days": _("Days before a month closes"),
+    }
+    return known.get(field, field)
+
+
+def _written(t: Tongue, value: str) -> str:
+    """A value of the declaration as a reader writes it: dates, lists and tables in words."""
+    try:
+        found = ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return value
+    if isinstance(found, dict):
+        return ", ".join(f"{arm_name(t, str(key))} {one}" for key, one in found.items())
+    if isinstance(found, list):
+        return t.listed([segment_name(t, str(one)) for one in found])
+    try:
+        return t.date(dt.date.fromisoformat(str(found)))
+    except ValueError:
+        return str(found)
 
 
 def verdict_line(
-    t: Tongue, subject: str, verdict: Verdict, *, reason: str = "", reading: str = ""
+    t: Tongue,
+    subject: str,
+    verdict: Verdict,
+    *,
+    reason: tuple[str, str] = ("", ""),
+    reading: str = "",
 ) -> VerdictLine:
     """The verdict in one sentence a finance director can repeat, with the money and the doubt.
 
@@ -131,11 +161,12 @@ def verdict_line(
         t: The page's language.
         subject: What was tried, as the subject of the sentence.
         verdict: The verdict of an arm.
-        reason: Sentence of the failed check, when the verdict is suspended.
+        reason: Sentence of the failed check and what to do, when the verdict is suspended.
         reading: Day of the first reading in words, when no month is closed.
     """
-    text = _verdict_text(t, subject, verdict, reason, reading)
-    return VerdictLine(text=text, decision=decision(t, verdict.kind), kind=str(verdict.kind))
+    text = _verdict_text(t, subject, verdict, reason[0], reading)
+    advice = _why(t, verdict) if verdict.kind is VerdictKind.NEVER else reason[1]
+    return VerdictLine(text, decision(t, verdict.kind), str(verdict.kind), advice)
 
 
 def _verdict_text(t: Tongue, subject: str, verdict: Verdict, reason: str, reading: str) -> str:
@@ -175,9 +206,8 @@ def _verdict_text(t: Tongue, subject: str, verdict: Verdict, reason: str, readin
     elif verdict.kind is VerdictKind.NEVER:
         text = _(
             "This test will not tell what %(subject)s earns: %(interval)s net margin at the end "
-            "of %(month)s. %(why)s"
+            "of %(month)s."
         )
-        known["why"] = _why(t, verdict)
     else:
         text = _(
             "We cannot tell yet what %(subject)s earns: %(interval)s net margin at the end of "
@@ -225,8 +255,7 @@ def _no_money_text(t: Tongue, subject: str, verdict: Verdict) -> str:
         )
         return text % {"subject": subject, "expected": t.month(verdict.expected_month)}
     if verdict.kind is VerdictKind.NEVER:
-        text = _("This test will not tell what %(subject)s earns. %(why)s")
-        return text % {"subject": subject, "why": _why(t, verdict)}
+        return _("This test will not tell what %(subject)s earns.") % {"subject": subject}
     return _("What %(subject)s earns cannot be put in money: see why below.") % {"subject": subject}
 
 
@@ -323,35 +352,34 @@ def segments_finding(t: Tongue, heterogeneity: Heterogeneity | None, level: floa
 
 
 def wearout_sentence(t: Tongue, wearout: Wearout | None, level: float = 0.05) -> str:
-    """Whether the effect fades."""
+    """Whether the effect on revenue fades."""
     _ = t.gettext
     if wearout is None or wearout.slope.value is None:
         return _(
             "Too few closed months to tell whether the effect fades: four are needed after the "
             "first."
         )
+    low, high = (t.money(v, signed=True) for v in (wearout.slope.lower, wearout.slope.upper))
     values = {
         "slope": t.money(abs(wearout.slope.value)),
-        "interval": t.between(
-            t.money(wearout.slope.lower, signed=True), t.money(wearout.slope.upper, signed=True)
-        ),
+        "interval": t.between(low, high),
         "p": t.p_phrase(wearout.p_value),
     }
     if wearout.p_value is not None and wearout.p_value < level:
         text = (
             _(
-                "The effect fades: it shrinks by %(slope)s per customer each month "
+                "The effect on revenue fades: it shrinks by %(slope)s per customer each month "
                 "(%(interval)s a month, %(p)s)."
             )
             if wearout.slope.value < 0
             else _(
-                "The effect grows: by %(slope)s per customer each month (%(interval)s a month, "
-                "%(p)s)."
+                "The effect on revenue grows: by %(slope)s per customer each month (%(interval)s a "
+                "month, %(p)s)."
             )
         )
     else:
         text = _(
-            "Nothing shows that the effect fades: its change is %(interval)s per customer and "
-            "month (%(p)s)."
+            "Nothing shows that the effect on revenue fades: its change is %(interval)s per "
+            "customer and month (%(p)s)."
         )
     return text % values

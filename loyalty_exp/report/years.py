@@ -11,7 +11,7 @@ from loyalty_exp.report.cohorts import cohorts_section
 from loyalty_exp.report.indicators import figure_text, segment_label
 from loyalty_exp.report.moves import moves_section, segments_section
 from loyalty_exp.report.parts import money_cell, said, sentence
-from loyalty_exp.report.portfolio import indicators_section
+from loyalty_exp.report.portfolio import indicators_sections
 from loyalty_exp.report.rowcharts import WaterfallRow, waterfall
 from loyalty_exp.report.tongue import step_for
 from loyalty_exp.report.views import (
@@ -20,6 +20,7 @@ from loyalty_exp.report.views import (
     Figure,
     Foot,
     KeyFigure,
+    Notice,
     Page,
     Row,
     Section,
@@ -34,11 +35,17 @@ if TYPE_CHECKING:
 __all__ = ["causes_section", "years_page"]
 
 NO_HOLDOUT = "no holdout was kept in this segment"
-_TOLD, _TOLD_IN_BRIEF = 5, 3
+_TOLD, _TOLD_IN_BRIEF = 5, 2
 _COMPONENTS = ("lost", "new", "reactivated", "frequency", "basket")
 
 
-def years_page(t: Tongue, years: Mapping[str, Any], project: str, foot: Foot) -> Page:
+def years_page(
+    t: Tongue,
+    years: Mapping[str, Any],
+    project: str,
+    foot: Foot,
+    notices: tuple[Notice, ...] = (),
+) -> Page:
     """The year-over-year page.
 
     Args:
@@ -48,11 +55,12 @@ def years_page(t: Tongue, years: Mapping[str, Any], project: str, foot: Foot) ->
             `compare.pages.page_data`. A figure that is None tells of too few customers.
         project: Name of the project.
         foot: Provenance.
+        notices: What must be known of the data.
     """
     _ = t.gettext
     sections = (
         causes_section(t, years),
-        indicators_section(t, years),
+        *indicators_sections(t, years),
         _bridge_section(t, years),
         segments_section(t, years),
         moves_section(t, years),
@@ -66,7 +74,7 @@ def years_page(t: Tongue, years: Mapping[str, Any], project: str, foot: Foot) ->
         eyebrow=f"{project} · {_periods(t, years)}",
         heading=_("This year against last year"),
         standfirst="",
-        notices=(),
+        notices=notices,
         verdicts=_verdict(t, years),
         key_figures=_key_figures(t, years),
         explained=_(
@@ -95,6 +103,18 @@ def _periods(t: Tongue, years: Mapping[str, Any]) -> str:
 def _totals(years: Mapping[str, Any], metric: str) -> tuple[float | None, float | None]:
     totals = years["totals"]
     return totals["year1"].get(metric), totals["year2"].get(metric)
+
+
+def _customers(years: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Customers who ordered, as the indicators of the same page count them."""
+    yearly = {
+        row["year"]: row.get("active")
+        for row in years.get("kpis_by_year", ())
+        if row["segment"] == "all"
+    }
+    if yearly:
+        return yearly.get("year1"), yearly.get("year2")
+    return _totals(years, "customers")
 
 
 def _verdict(t: Tongue, years: Mapping[str, Any]) -> tuple[VerdictLine, ...]:
@@ -137,7 +157,7 @@ def _key_figures(t: Tongue, years: Mapping[str, Any]) -> tuple[KeyFigure, ...]:
         "orders": _("Orders"),
     }
     for metric, label in labels.items():
-        before, after = _totals(years, metric)
+        before, after = _customers(years) if metric == "customers" else _totals(years, metric)
         if after is None:
             continue
         change = t.percent(after / before - 1, 1, signed=True) if before else "–"
@@ -175,10 +195,10 @@ def causes_section(t: Tongue, years: Mapping[str, Any], *, brief: bool = False) 
     ) % {"n": count}
     paragraphs = (text,) if unknown else ()
     if brief:
-        return Section("causes", title, actions=texts, asides=paragraphs)
+        return Section("causes", title, points=texts, asides=paragraphs)
     asides = (*paragraphs, *_reasons(t, years, unknown))
     tables = (_causes_table(t, years, [*known, *unknown]),)
-    return Section("causes", title, actions=texts, tables=tables, asides=asides)
+    return Section("causes", title, points=texts, tables=tables, asides=asides)
 
 
 def _cause_sentence(t: Tongue, years: Mapping[str, Any], cause: Mapping[str, Any]) -> str:
@@ -263,7 +283,7 @@ def _component(t: Tongue, name: str) -> str:
 
 
 def _amounts(years: Mapping[str, Any], segment: str | None) -> dict[str, float]:
-    """Amount of each component for a segment, or summed over segments when None."""
+    """Amount of each component for a segment, or so_far over segments when None."""
     sums: dict[str, float] = {}
     for row in years["bridge"]:
         if segment is None or row["segment"] == segment:
@@ -285,14 +305,17 @@ def _bridge_section(t: Tongue, years: Mapping[str, Any]) -> Section:
     bars = [WaterfallRow(_("Last year"), t.money(before, step=1.0), 0, before, total=True)]
     start = before
     for name in order:
+        if not amounts[name]:
+            continue
         end = start + amounts[name]
         text = t.money(amounts[name], step=1.0, signed=True)
         bars.append(WaterfallRow(_component(t, name), text, start, end))
         start = end
     bars.append(WaterfallRow(_("This year"), t.money(after, step=1.0), 0, after, total=True))
     largest = max(order, key=lambda name: abs(amounts[name]))
+    part = _component(t, largest)
     finding = _("The largest movement: %(part)s (%(amount)s)") % {
-        "part": _component(t, largest),
+        "part": part[:1].lower() + part[1:],
         "amount": t.money(amounts[largest], step=1.0, signed=True),
     }
     said = "; ".join(f"{bar.label} {bar.text}" for bar in bars)
@@ -301,10 +324,10 @@ def _bridge_section(t: Tongue, years: Mapping[str, Any]) -> Section:
         title=finding,
         subtitle=_("Revenue of the two years and what lies between, in %(currency)s")
         % {"currency": t.symbol},
-        svg=waterfall(t, bars, number="$,.0f", said=f"{finding}. {said}", broken=True),
+        svg=waterfall(t, bars, said=f"{finding}. {said}", broken=True),
         caption=_(
             "Each bar starts where the one above ended; together they lead from one year to the "
-            "other, to the cent. The scale does not start at zero."
+            "other, to the cent. The scale does not start at zero: the years are a mark each."
         ),
         table=_bridge_table(t, years, segments, order),
     )

@@ -13,7 +13,8 @@ import report_samples as samples
 
 from loyalty_exp.compare.causes import MeasuredEffect, causes
 from loyalty_exp.compare.windows import Window, check_windows
-from loyalty_exp.measure.results import CampaignResult
+from loyalty_exp.measure.results import CampaignResult, Check, CheckStatus
+from loyalty_exp.report.campaign import campaign_page
 from loyalty_exp.report.overview import campaigns_section
 from loyalty_exp.report.parts import said
 from loyalty_exp.report.render import fragment, single_file, site
@@ -131,13 +132,26 @@ def test_names_from_data_are_text_never_markup(pages: dict[str, str]) -> None:
     assert "new <b>&</b> promising" in Reader(text).text
 
 
-def test_caveats_failures_and_deviations_stand_above_the_verdict(pages: dict[str, str]) -> None:
+def test_what_must_not_be_overlooked_stands_between_verdict_and_figures(
+    pages: dict[str, str],
+) -> None:
     text = pages["campaign-suspended.html"]
-    verdict = text.index('class="verdict ')
-    for kind in ("caveat", "failed", "deviation"):
-        assert text.index(f'class="notice {kind}"') < verdict
+    verdict, figures = text.index('class="verdict '), text.index('class="key-figures"')
+    for kind in ("caveat", "deviation"):
+        assert verdict < text.index(f'class="notice {kind}"') < figures
     assert 'class="notice caveat"' in pages["index.html"]
     assert "Bon anniversaire" in text
+
+
+def test_a_failed_check_is_the_verdict_or_a_notice_never_both() -> None:
+    t, result = Tongue("en"), samples.bad()
+    (verdict,), notices = campaign_page(t, result).verdicts, campaign_page(t, result).notices
+    assert "248" in verdict.text
+    assert "failed" not in {notice.kind for notice in notices}
+    split = Check("split", CheckStatus.FAILED, False, {})
+    notices = campaign_page(t, replace(result, checks=(*result.checks, split))).notices
+    (failed,) = (notice for notice in notices if notice.kind == "failed")
+    assert failed.lines == ("More customers were lost on one side than chance explains.",)
 
 
 def test_the_recipe_of_the_draw_can_be_followed(pages: dict[str, str]) -> None:
@@ -272,10 +286,12 @@ def test_causes_are_told_as_proven_or_not_the_most_money_first() -> None:
                      "caused_ci_upper": -30_000.0}  # fmt: skip
     unclear = proven | {"segment": "silver", "caused": 50_000.0, "caused_ci_lower": -5_000.0}
     section = causes_section(Tongue("en"), years | {"causes": [proven, unclear, loss]})
-    first, second, third = section.actions
-    assert first.startswith("Bronze: the campaigns caused \u2212€90,000 of revenue (between")
+    first, second, third = section.points
+    assert first.startswith("Bronze: the campaigns caused \u2212\u2060€90,000 of revenue (between")
     assert second.startswith("Silver: what the campaigns caused is not proven (between")
-    assert third.startswith("Gold: the campaigns caused +€18,400 of revenue (between €4,100 and")
+    assert third.startswith(
+        "Gold: the campaigns caused +\u2060€18,400 of revenue (between €4,100 and"
+    )
 
 
 def test_remarks_of_the_comparison_keep_their_figures() -> None:

@@ -42,7 +42,9 @@ NET = Estimate(18_437.22, 4_123.4, 33_017.1)
 
 def said(kind: VerdictKind, net: Estimate = NET, t: Tongue = EN, **other: object) -> str:
     verdict = Verdict(kind, net, "2026-06", **other)  # type: ignore[arg-type]
-    return verdict_line(t, "The gold win-back", verdict, reason="R.", reading="8 April 2026").text
+    reason = ("R.", "Do this.")
+    line = verdict_line(t, "The gold win-back", verdict, reason=reason, reading="8 April 2026")
+    return f"{line.text} {line.advice}".strip() if kind is VerdictKind.NEVER else line.text
 
 
 def test_keep() -> None:
@@ -71,7 +73,7 @@ def test_stop_says_the_loss_as_positive_money_the_smaller_first() -> None:
 def test_not_yet_says_when() -> None:
     text = said(VerdictKind.NOT_YET, Estimate(7_400, -6_200, 21_000), expected_month="2026-09")
     assert "cannot tell yet" in text
-    assert "between −€6,200 and €21,000" in text
+    assert "between −\N{WORD JOINER}€6,200 and €21,000" in text
     assert text.endswith("Answer expected in September 2026.")
 
 
@@ -102,7 +104,7 @@ def test_no_closed_month_gives_the_day_of_the_first_reading() -> None:
 def test_a_suspended_verdict_shows_the_failed_check_and_what_to_do() -> None:
     (line,) = arm_verdicts(EN, samples.bad())
     assert line.text.startswith("Result suspended: 248 customers left out were contacted")
-    assert "Take them off the mailing list now." in line.text
+    assert "Take them off the mailing list now." in line.advice
     assert line.kind == "suspended"
 
 
@@ -177,9 +179,11 @@ def test_segments_are_said_to_differ_only_when_the_test_says_so() -> None:
 
 def test_fading_is_said_only_when_it_shows() -> None:
     fades = Wearout(Estimate(-0.5, -0.9, -0.1), 0.01)
-    assert wearout_sentence(EN, fades).startswith("The effect fades: it shrinks by €0.50")
+    assert wearout_sentence(EN, fades).startswith(
+        "The effect on revenue fades: it shrinks by €0.50"
+    )
     grows = Wearout(Estimate(0.5, 0.1, 0.9), 0.01)
-    assert wearout_sentence(EN, grows).startswith("The effect grows")
+    assert wearout_sentence(EN, grows).startswith("The effect on revenue grows")
     assert wearout_sentence(EN, replace(fades, p_value=0.2)).startswith("Nothing shows")
     assert wearout_sentence(EN, None).startswith("Too few closed months")
 
@@ -258,7 +262,12 @@ def test_a_short_history_is_not_blamed_on_the_customers() -> None:
 def test_a_change_after_launch_is_told_in_the_language_of_the_page() -> None:
     changed = "measure_until: frozen '2026-12-31', now '2027-03-31'"
     assert deviation_sentence(EN, changed) == (
-        "measure_until: '2026-12-31' at launch, '2027-03-31' now"
+        "Followed until: 31 December 2026 at launch, 31 March 2027 now"
+    )
+    shares = "arms: frozen {'holdout': 20, 'call': 80}, now {'holdout': 10, 'call': 90}"
+    assert deviation_sentence(EN, shares) == (
+        "Versions and shares: customers left out 20, call 80 at launch, customers left out 10, "
+        "call 90 now"
     )
     assert "au lancement" in deviation_sentence(FR, changed)
     assert deviation_sentence(FR, "a wave was added") == "a wave was added"
