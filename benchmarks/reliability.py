@@ -73,6 +73,7 @@ def counts() -> dict[str, int]:
         "expressions": fuzzed("declare/test_rules.py"),
         "rules": len(module("declare/test_rules.py").ATTACKS),
         "injections": injection.attacks_tried(),
+        "doors": module("trust/test_doors.py").attacks_tried(),
         "bombs": module("trust/test_bombs.py").bombs_tried(),
         "erasures": sum(map(cases, tests_of("trust/test_forget.py"))),
         "restatements": sum(map(cases, tests_of("trust/test_late_data.py"))),

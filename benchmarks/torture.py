@@ -298,13 +298,13 @@ def undisturbed(shops: dict[str, Path], folder: Path) -> Reference:
     return reference
 
 
-def torture(kills: int, seed: int, announce: Callable[[str], None] = lambda _: None) -> Tally:
+def torture(kills: int, seed: int, announce: Callable[[Tally], None] = lambda _: None) -> Tally:
     """Kill so many commands, in turn of their kinds.
 
     Args:
         kills: how many processes are killed before they end.
         seed: of the delays.
-        announce: called with a sentence now and then.
+        announce: called with the counts after each kill.
     """
     random_ = random.Random(seed)  # noqa: S311  (delays)
     tally = Tally()
@@ -321,9 +321,7 @@ def torture(kills: int, seed: int, announce: Callable[[str], None] = lambda _: N
             tally.kills[kind] += 1
             if outcome != "killed":
                 tally.losses.append(outcome)
-                announce(outcome)
-            if tally.kills.total() % 50 == 0:
-                announce(f"{tally.kills.total()} killed, {len(tally.losses)} losses")
+            announce(tally)
     return tally
 
 
@@ -345,9 +343,12 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, help="where the counts go, as JSON")
     given = parser.parse_args()
-    counted = torture(given.kills, given.seed, lambda text: print(text, file=sys.stderr))
-    text = as_json(counted, given.seed)
-    if given.output:
-        given.output.write_text(text + "\n", encoding="utf-8")
-    print(text)
+
+    def keep(tally: Tally) -> None:
+        """A run that is stopped leaves what it counted."""
+        if given.output:
+            given.output.write_text(as_json(tally, given.seed) + "\n", encoding="utf-8")
+
+    counted = torture(given.kills, given.seed, keep)
+    print(as_json(counted, given.seed))
     sys.exit(1 if counted.losses else 0)

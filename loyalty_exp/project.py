@@ -68,7 +68,7 @@ from loyalty_exp.segment.membership import (
 )
 from loyalty_exp.segment.priorities import Priority, contact_priorities
 from loyalty_exp.segment.worth import Worth, worth
-from loyalty_exp.store.engines import open_store
+from loyalty_exp.store.engines import open_store, parsed_address
 from loyalty_exp.store.erase import Erased, PersonalData, forget_person, person_data
 from loyalty_exp.store.journal import Entry, append, entries
 from loyalty_exp.store.load import Expected, LoadReport, load
@@ -124,7 +124,9 @@ class Project:
         self.caveat = caveat
         self._progress = progress
         self._segments = DeclaredSegments(declaration.segments)
-        self.store = open_store(_beside(declaration.project.database_url, self.base), progress)
+        project = declaration.project
+        shown = project.database if "${" in project.database else ""
+        self.store = open_store(_beside(project.database_url, self.base), progress, shown)
 
     def load(self) -> list[LoadReport]:
         """Read every declared source into the store; loading the same file twice changes nothing.
@@ -621,7 +623,7 @@ def _version() -> str:
 
 def _beside(url: str, base: Path) -> str:
     """A file database's URL with its relative path taken from the declaration's folder."""
-    parsed = sa.make_url(url)
+    parsed = parsed_address(url)
     if parsed.get_backend_name() != "duckdb" or parsed.database in {None, ":memory:"}:
         return url
     return parsed.set(database=str(base / str(parsed.database))).render_as_string(

@@ -17,6 +17,9 @@ from loyalty_exp.declare.positions import Path, Positions, Unclosed, scan
 __all__ = ["Parsed", "Problem", "parse"]
 
 _MOST_PROBLEMS = 50
+_MOST_LINES = 10_000
+_LONGEST_LINE = 10_000
+_DEEPEST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +63,17 @@ def parse(text: str) -> Parsed:
         The values, None after a mistake that leaves doubt about the lines around it.
     """
     lines = text.replace("\r\n", "\n").split("\n")
+    if (endless := _endless(lines)) is not None:
+        return Parsed(None, Positions(), [endless])
     problems: list[Problem] = []
     guessed = False
     while len(problems) < _MOST_PROBLEMS:
         mended = "\n".join(lines)
         try:
             values = tomllib.loads(mended)
+            if _nested_deeper(values, _DEEPEST):
+                problems.append(Problem(1, "", "", "lists or tables are nested too deep"))
+                break
             return Parsed(None if guessed else values, scan(mended), problems)
         except RecursionError:
             problems.append(Problem(1, "", "", "lists or tables are nested too deep"))
@@ -81,6 +89,28 @@ def parse(text: str) -> Parsed:
             guessed = guessed or mend.line is None
             lines[number - 1] = mend.line or ""
     return Parsed(None, Positions(), problems)
+
+
+def _nested_deeper(values: object, levels: int) -> bool:
+    """Whether tables and lists stand in each other beyond so many levels."""
+    layer = [values]
+    for _ in range(levels):
+        tables = [each for each in layer if isinstance(each, dict)]
+        lists = [each for each in layer if isinstance(each, list)]
+        layer = [each for table in tables for each in table.values()]
+        layer += [each for one in lists for each in one]
+    return any(isinstance(each, dict | list) for each in layer)
+
+
+def _endless(lines: list[str]) -> Problem | None:
+    """A text that no one writes: to read it, or to explain it, might never end."""
+    if len(lines) > _MOST_LINES:
+        told = f"more than {_MOST_LINES:,} lines: is it a declaration? Campaigns may stand in files"
+        return Problem(_MOST_LINES, "", "", told)
+    long = next((n for n, line in enumerate(lines, 1) if len(line) > _LONGEST_LINE), None)
+    if long is None:
+        return None
+    return Problem(long, "", "", f"a line of more than {_LONGEST_LINE:,} characters")
 
 
 def _problem(mend: _Mend, number: int, lines: list[str]) -> Problem:

@@ -153,6 +153,9 @@ class _Whole:
         self.first = documents[0]
         self.owner: dict[Path, _Document] = {}
         for document in documents:
+            self.under: dict[Any, list[Path]] = {}
+            for known in document.positions.lines:
+                self.under.setdefault(known[:1], []).append(known)
             self._merge(self.values, document.values or {}, (), document)
 
     def _merge(
@@ -175,7 +178,7 @@ class _Whole:
                 self.mistakes.append(Mistake(document.name, line, table, field, text))
 
     def _own(self, path: Path, document: _Document) -> None:
-        for known in document.positions.lines:
+        for known in self.under.get(path[:1], ()):
             if known[: len(path)] == path:
                 self.owner.setdefault(known, document)
         self.owner.setdefault(path, document)

@@ -20,7 +20,15 @@ from loyalty_exp.store import tables
 from loyalty_exp.store.queries.erase import compaction
 from loyalty_exp.store.queries.functions import digest_number
 
-__all__ = ["Capabilities", "Store", "capabilities_of", "digest_number", "open_store", "read_only"]
+__all__ = [
+    "Capabilities",
+    "Store",
+    "capabilities_of",
+    "digest_number",
+    "open_store",
+    "parsed_address",
+    "read_only",
+]
 
 LOCK_PATIENCE_SECONDS = 30.0
 _FATAL = re.compile(r"^(?:FATAL|IO|Out of Memory) Error", re.IGNORECASE)
@@ -81,8 +89,11 @@ def capabilities_of(dialect: str) -> Capabilities:
 class Store:
     """One database: opens short transactions, read-only or writing."""
 
-    def __init__(self, url: str, announce: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, url: str, announce: Callable[[str], None] = lambda _: None, shown: str = ""
+    ) -> None:
         self.url = sa.make_url(url)
+        self._shown = shown
         self.capabilities = CAPABILITIES[self.url.get_backend_name()]
         self._announce = announce
 
@@ -202,9 +213,13 @@ class Store:
         with folder as name:
             fresh = Path(name) / path.name
             engine = sa.create_engine(self.url.set(database=str(fresh)), poolclass=sa.NullPool)
-            with engine.begin() as connection:
-                _make_tables(connection)
-            engine.dispose()
+            try:
+                with engine.begin() as connection:
+                    _make_tables(connection)
+            except sa.exc.ProgrammingError as error:  # an option that DuckDB does not know
+                raise StoreError(f"{self.name}: cannot be opened: {error.orig}") from error
+            finally:
+                engine.dispose()
             with contextlib.suppress(FileExistsError):  # another process was first
                 path.hardlink_to(fresh)
 
@@ -233,8 +248,12 @@ class Store:
 
     @property
     def name(self) -> str:
-        """The store as messages may show it: no password, no folder."""
-        return self.path.name if self.path is not None else self.url.render_as_string()
+        """The store as messages may show it: no password, no option, no folder."""
+        if self._shown:
+            return self._shown
+        if self.path is not None:
+            return self.path.name
+        return self.url.set(query={}).render_as_string()
 
     @contextlib.contextmanager
     def _connect(self, *, read_only: bool, repeatable: bool = False) -> Iterator[sa.Connection]:
@@ -324,17 +343,33 @@ def read_only(url: sa.URL) -> Iterator[sa.Connection]:
         engine.dispose()
 
 
-def open_store(url: str, announce: Callable[[str], None] = lambda _: None) -> Store:
+def parsed_address(url: str) -> sa.URL:
+    """The parts of an address, which is never repeated in an error: it may hold a secret.
+
+    Raises:
+        StoreError: it is no address of a database.
+    """
+    try:
+        return sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        text = "database is no address of a database: dialect://user@host/name is expected"
+        raise StoreError(text) from None
+
+
+def open_store(
+    url: str, announce: Callable[[str], None] = lambda _: None, shown: str = ""
+) -> Store:
     """The store of a declaration's database URL.
 
     Args:
         url: a SQLAlchemy URL; `duckdb:///loyalty.duckdb` needs no server.
         announce: called with a sentence when the store must be waited for.
+        shown: what messages call it, where the address holds what the environment gave.
 
     Raises:
         StoreError: the engine is not supported.
     """
-    backend = sa.make_url(url).get_backend_name()
+    backend = parsed_address(url).get_backend_name()
     capabilities = CAPABILITIES.get(backend)
     if capabilities is not None and not capabilities.keeps_store:
         raise StoreError(
@@ -344,4 +379,4 @@ def open_store(url: str, announce: Callable[[str], None] = lambda _: None) -> St
     if capabilities is None:
         known = ", ".join(sorted(name for name, can in CAPABILITIES.items() if can.keeps_store))
         raise StoreError(f"{backend} is not a supported engine; supported: {known}")
-    return Store(url, announce)
+    return Store(url, announce, shown)

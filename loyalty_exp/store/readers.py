@@ -113,7 +113,7 @@ def open_source(
     if "://" in address:
         return _from_database(declared, address, folder)
     path = base / address
-    name = Path(address).name
+    name = Path(declared.source).name  # as written: a `${NAME}` in it stays one
     if not path.is_file():
         raise DataError(f"{name}: there is no such file{_similar(path)}")
     if any(char in str(path) for char in "*?[]{}"):
@@ -364,7 +364,7 @@ def _from_database(declared: Declared, address: str, folder: Path) -> Source:
             result = streaming.execute(queries.of_database(declared.table, declared.query))
             rows = counted(map(tuple, result), name, declared)
             return _rewritten(name, tuple(result.keys()), rows, folder, None)
-    except (sa.exc.SQLAlchemyError, ImportError) as error:
+    except (sa.exc.SQLAlchemyError, ImportError, ValueError) as error:
         backend = address.split(":", 1)[0]
         raise DataError(
             f"{backend} database: cannot be read ({type(error).__name__}); check its address, "
