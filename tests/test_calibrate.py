@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +122,39 @@ def test_a_figure_far_outside_its_bar_is_missed() -> None:
 
     statuses = [Check(1, "", value, 0.01, 0.93, 0.97).status for value in (0.95, 0.915, 0.90)]
     assert statuses == ["held", "within noise", "missed"]
+    assert Check(1, "", 0.90, 0.01, 0.93, 0.97).distance == pytest.approx(3)
+    assert Check(1, "", 0.98, 0.0, 0.93, 0.97).distance == np.inf
+    assert Check(1, "", np.nan, np.nan, 0.93, 0.97).status == "missed"
+    warned = [Check(3, "", -6.0, 0.0, -3.0, 3.0, share).status for share in (0.4, 0.6)]
+    assert warned == ["missed", "missed, warned"]
+
+
+def test_bias_of_all_draws_by_enumeration() -> None:
+    from calibration.exact import bias_of_all_draws
+
+    rng = np.random.default_rng(6)
+    past, added = rng.lognormal(size=9), rng.lognormal(size=9)
+    untreated = 2 * past + rng.normal(size=9)
+    d = past - past.mean()
+    errors = []
+    for chosen in combinations(range(9), 3):
+        treated = np.isin(np.arange(9), chosen)
+        y = untreated + added * treated
+        e = y - (d @ y) / (d @ d) * d
+        errors.append(e[treated].mean() - e[~treated].mean() - added.mean())
+    assert bias_of_all_draws(added, past) == pytest.approx(np.mean(errors), rel=1e-12)
+
+
+def test_waves_count_nothing_before_they_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    from calibration import draws
+
+    monkeypatch.setattr(draws, "POPULATION", 4_000)
+    draws.population.cache_clear()
+    looks, method = draws.joining("B2C", 600, Fraction(1, 2), 3, np.random.default_rng(7))
+    draws.population.cache_clear()
+    # Waves of 200 start in months 0, 2 and 4: until then each adds customers and no purchase.
+    assert (looks.n_treated, looks.n_control) == (300, 300)
+    means = looks.raw_mean_control
+    growth = np.diff(means, prepend=0.0)
+    assert growth[:2].mean() < growth[2:4].mean() < growth[4:].mean()
+    assert method in {"w1", "w2"}
