@@ -97,7 +97,8 @@ def write_company(folder: Path, customers: int = 1500) -> dict[str, pd.DataFrame
     attributes["optin"] = rng.random(customers) < 0.85
     contacted = rng.choice(customers, size=120, replace=False)
     exposures = pd.DataFrame({"campaign": "winback", "customer_id": names[contacted]})
-    day = np.datetime64("2026-03-12T09:00:00") + rng.integers(0, 40, 120) * np.timedelta64(1, "D")
+    # From two weeks before the start: an announcement counts in the month of the start.
+    day = np.datetime64("2026-02-25T09:00:00") + rng.integers(0, 55, 120) * np.timedelta64(1, "D")
     exposures["at"] = day
     exposures["kind"] = rng.choice(["sent", "redeemed"], 120)
     costs = pd.DataFrame(
@@ -221,7 +222,7 @@ def outcome_rows(
         found[f"{metric}_x"] = wide[before].sum(axis=1)
     prices = plan.declaration["costs"]
     for k in range(months):
-        within = log[index_of(log["at"]) == first + k]
+        within = log[index_of(log["at"]).clip(lower=first) == first + k]
         redeemed = within[within["kind"] == "redeemed"].groupby("customer_id").size()
         price = drawn["arm"].map(prices["per_redemption"]).fillna(0.0)
         cost = redeemed.reindex(drawn.index).fillna(0.0) * price

@@ -164,18 +164,26 @@ def _contacts(window: Window, roster: sa.Subquery, names: Sequence[str]) -> sa.S
 
     Contacts before the start (an announcement) are the campaign's too, booked in its start month.
     """
-    cost = exact_sum(_cost_of_contact(window, roster.c.arm)).label("cost")
-    keys = [roster.c[name] for name in names]
-    month = month_index(exposures.c.at)
-    month = sa.case((exposures.c.at < window.start, window.start_month), else_=month)
-    return (
-        sa.select(*keys, month.label("month"), cost, sa.literal(1).label("reached"))
-        .join_from(exposures, roster, exposures.c.customer == roster.c.customer)
-        .where(
-            exposures.c.campaign == window.campaign,
-            month < window.first_month + window.months,
+    begun = sa.case(
+        (exposures.c.at < window.start, window.start_month), else_=month_index(exposures.c.at)
+    )
+    contacts = (
+        sa.select(
+            *(roster.c[name] for name in names),
+            begun.label("month"),
+            _cost_of_contact(window, roster.c.arm).label("cost"),
         )
-        .group_by(*keys, month)
+        .join_from(exposures, roster, exposures.c.customer == roster.c.customer)
+        .where(exposures.c.campaign == window.campaign)
+        .subquery("logged")
+    )
+    # Grouped by a column: engines take an expression with a parameter for two different ones.
+    keys = [*(contacts.c[name] for name in names), contacts.c.month]
+    cost = exact_sum(contacts.c.cost).label("cost")
+    return (
+        sa.select(*keys, cost, sa.literal(1).label("reached"))
+        .where(contacts.c.month < window.first_month + window.months)
+        .group_by(*keys)
         .subquery("contacts")
     )
 
