@@ -176,6 +176,10 @@ def _costs(data: Raw) -> Iterator[Finding]:
                 elif treated and arm not in treated:
                     text = f"no such arm; the campaign has {_both(treated)}"
                     yield Finding(loc, text, nearest(arm, treated))
+        for arm in _table(data, "assignment", "arms"):
+            if treated and arm not in arms:
+                text = f"no such arm; the campaign has {_both([*arms])}"
+                yield Finding(("assignment", "arms", arm), text, nearest(arm, arms))
     budget, fixed = _number(costs.get("budget")), _number(costs.get("fixed"))
     if budget is not None and fixed is not None and fixed > budget:
         text = f"at most the budget, {spelled(budget)}, is expected"

@@ -22,6 +22,7 @@ from loyalty_exp.declare.kinds import (
     QueryText,
     Sentence,
     Share,
+    Slug,
     Source,
     Timezone,
     whole,
@@ -173,4 +174,8 @@ class Assignment(_Source):
         default_factory=dict,
         description="Our name = the column of the source. Needed: unit and arm; date is the day "
         "the unit entered, the campaign's start if absent.",
+    )
+    arms: dict[Slug, Sentence] = Field(
+        default_factory=dict,
+        description='Our arm = the source\'s word for it, where they differ: holdout = "Group A".',
     )

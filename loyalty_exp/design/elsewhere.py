@@ -71,14 +71,14 @@ def freeze_split(
     with working_folder() as folder:
         source, staged, plan = _read(declared, base, folder, project)
         _judge(connection, campaign, staged, plan, folder)
-    steps, by_arm = _counted(connection)
+    steps, by_arm, others = _counted(connection)
     population = population_of(connection, campaign)
     connection.execute(
         queries.split_roster(campaign_id, 0, population, campaign.segments, campaign.as_of)
     )
     queries.judged.drop(connection)
     _enter(connection, source, staged, now)
-    drawn = _drawn(campaign_id, campaign, by_arm, steps)
+    drawn = _drawn(campaign_id, campaign, by_arm, steps, others)
     return freeze_wave(
         connection,
         drawn,
@@ -135,10 +135,7 @@ def _judge(
         sa.Column(field.name, kinds.get(field.name, sa.Text())) for field in plan.fields
     ]
     incoming = arrive(connection, "incoming_split", columns, staged.incoming, folder)
-    rows: sa.FromClause = incoming
-    if "date" not in incoming.c:
-        day = sa.literal(campaign.start, sa.Date).label("date")
-        rows = sa.select(incoming, day).subquery("dated")
+    rows = _in_our_words(incoming, campaign)
     queries.judged.drop(connection, checkfirst=True)
     queries.judged.create(connection)
     verdicts = queries.judge_split(
@@ -153,23 +150,44 @@ def _judge(
     leave(connection, incoming)
 
 
-def _counted(connection: sa.Connection) -> tuple[list[tuple[str, int]], dict[str, int]]:
-    """The flow up to the eligible, and measured units by arm."""
+def _in_our_words(incoming: sa.Table, campaign: Campaign) -> sa.Subquery:
+    """The rows with our names of the arms, and a day where the source tells none."""
+    declared = campaign.assignment.arms if campaign.assignment is not None else {}
+    words = {word: sa.literal(arm) for arm, word in declared.items()}
+    arm: sa.ColumnElement[Any] = incoming.c.arm
+    if words:
+        arm = sa.case(words, value=arm, else_=arm)
+    start = sa.literal(campaign.start, sa.Date)
+    day: sa.ColumnElement[Any] = incoming.c.date if "date" in incoming.c else start
+    return sa.select(incoming.c.unit, arm.label("arm"), day.label("date")).subquery("worded")
+
+
+def _counted(
+    connection: sa.Connection,
+) -> tuple[list[tuple[str, int]], dict[str, int], dict[str, int]]:
+    """The flow up to the eligible, measured units by arm, and units by words that are no arm."""
     aside: dict[str, int] = {}
     by_arm: dict[str, int] = {}
+    others: dict[str, int] = {}
     for verdict, arm, units in connection.execute(queries.count_split()):
         if verdict == queries.MEASURED:
             by_arm[arm] = int(units)
         else:
             aside[verdict] = aside.get(verdict, 0) + int(units)
+            if verdict == queries.UNDECLARED:
+                others[str(arm)] = int(units)
     eligible = sum(by_arm.values())
     steps = [(queries.ELSEWHERE, eligible + sum(aside.values()))]
     steps += [(f"excluded: {reason}", units) for reason, units in aside.items()]
-    return [*steps, ("eligible", eligible)], by_arm
+    return [*steps, ("eligible", eligible)], by_arm, others
 
 
 def _drawn(
-    campaign_id: str, campaign: Campaign, by_arm: Mapping[str, int], steps: list[tuple[str, int]]
+    campaign_id: str,
+    campaign: Campaign,
+    by_arm: Mapping[str, int],
+    steps: list[tuple[str, int]],
+    others: Mapping[str, int],
 ) -> Draw:
     """The counts as one stratum.
 
@@ -181,7 +199,15 @@ def _drawn(
     for arm, units in zip(arms, counts, strict=True):
         if not units:
             found = "; ".join(f"{step} {count}" for step, count in steps)
-            raise LaunchError(f"{campaign_id}: the split has no unit in arm {arm}: {found}")
+            text = f"{campaign_id}: the split has no unit in arm {arm}: {found}"
+            if others:
+                listed = ", ".join(f"{word!r} ({n:,})" for word, n in [*others.items()][:5])
+                text += (
+                    f"; words of the source that are no arm: {listed}; say which is which: "
+                    f'arms = {{ {arm} = "{min(others, key=others.__getitem__)}" }} under '
+                    f"[campaign.{campaign_id}.assignment]"
+                )
+            raise LaunchError(text)
     stratum = StratumCounts(queries.ELSEWHERE, sum(counts), counts)
     return Draw(campaign_id, 0, "", arms, (stratum,))
 

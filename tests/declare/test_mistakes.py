@@ -443,6 +443,17 @@ CASES = [
             "so it costs nothing"
         ),
     ),
+    (
+        "[campaign.winback.costs]",
+        (
+            '[campaign.winback.assignment]\nsource = "s.csv"\narms = { control = "A" }\n'
+            "[campaign.winback.costs]"
+        ),
+        (
+            '38: [campaign.winback.assignment] arms.control = "A": no such arm; the campaign has '
+            "holdout and call"
+        ),
+    ),
     # TOML itself
     (
         '"relational"',

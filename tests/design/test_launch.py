@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import re
 import stat
 from collections import Counter
 from collections.abc import Callable
@@ -170,6 +171,24 @@ def test_a_split_drawn_elsewhere_becomes_the_roster(company: Company) -> None:
     }
     assert not project.launch("agency").new
     assert project.verify("agency")[0].problems == ()
+
+
+def test_a_split_in_words_of_its_own(company: Company) -> None:
+    rows = [(f"00{n:04d}", "Envoi" if n % 3 else "Témoin") for n in range(300)]
+    project = company(AGENCY.replace("DATED", ""))
+    write_split(project, rows, ("Client", "Groupe"))
+    said = (
+        "no unit in arm holdout: drawn elsewhere 300; excluded: an arm that is not declared 300; "
+        "eligible 0; words of the source that are no arm: 'Envoi' (200), 'Témoin' (100); say which "
+        'is which: arms = { holdout = "Témoin" } under [campaign.agency.assignment]'
+    )
+    with pytest.raises(LaunchError, match=re.escape(said)):
+        project.launch("agency")
+    named = ' }, arms = { holdout = "Témoin", mail = "Envoi" } }'
+    project = company(AGENCY.replace("DATED } }", named))
+    plan = project.launch("agency").plan
+    assert (plan.units_of("holdout"), plan.units_of("mail")) == (100, 200)
+    assert not project.verify("agency")[0].problems
 
 
 def test_an_edited_roster_of_a_split_is_found(company: Company) -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "ELSEWHERE",
     "MEASURED",
     "OUTSIDE",
+    "UNDECLARED",
     "count_split",
     "judge_split",
     "judged",
@@ -32,6 +33,8 @@ OUTSIDE = "outside the segments"
 """Segment of a unit that no declared segment holds."""
 
 MEASURED = "measured"
+
+UNDECLARED = "an arm that is not declared"
 
 judged = sa.Table(
     "judged_split",
@@ -83,7 +86,7 @@ def judge_split(
     else:
         found = grouped.c.unit.in_(sa.select(population.identity))
     verdict = sa.case(
-        (grouped.c.strange == 1, "an arm that is not declared"),
+        (grouped.c.strange == 1, UNDECLARED),
         (grouped.c.arms > 1, "in more than one arm"),
         (sa.not_(found), "not among the customers"),
         (grouped.c.earliest < days[0], "entered before the start"),
