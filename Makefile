@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-engines lint format docs sample calibrate calibrate-quick bench torture clean
+.PHONY: demo test test-lowest audit test-engines lint format docs sample calibrate calibrate-quick bench torture clean
 
 demo: $(INSTALLED)
 	$(BIN)/loyalty-exp demo --to loyalty-exp-demo
@@ -42,6 +42,12 @@ torture: $(INSTALLED)  ## hundreds of kills at random instants; writes docs/tort
 bench: $(INSTALLED)  ## speed and memory against the bare scan and peers; writes docs/benchmarks.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python benchmarks/speed.py
+
+test-lowest:  ## a part of the tests with the lowest versions that pyproject.toml allows
+	.ci/lowest
+
+audit: $(INSTALLED)  ## known vulnerabilities, where a service can be asked; files against their digests
+	.ci/audit $(BIN)/python
 
 test-engines: $(INSTALLED)  ## every engine at hand: PostgreSQL, Spark where there is Java, dialects
 	sh .ci/debian-packages
