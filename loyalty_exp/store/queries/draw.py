@@ -7,6 +7,7 @@ a stratum are ordered by md5(salt || ':' || unit), and the arms take them in the
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.declare.frozen import StratumCounts
-from loyalty_exp.store.engines import digest_number
+from loyalty_exp.store.queries.functions import digest_number, quantile
 from loyalty_exp.store.tables import assignments, customer_month, erasures, memberships
 
 __all__ = [
@@ -51,6 +52,9 @@ NO_UNIT = "no unit"
 
 BIN_DIGITS = 2
 """Hexadecimal digits of the md5 by which the units of a stratum are counted before any sort."""
+
+BEFORE_ALL, AFTER_ALL = "", "g"
+"""Texts before and after every hexadecimal number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,10 +284,10 @@ def roster_of(units: sa.FromClause, population: Population) -> sa.Subquery:
 
 def band_quantiles() -> sa.Select[Any]:
     """The .5, .8 and .95 quantiles of the positive pre-period revenue of the audience."""
-    quantiles = [
-        sa.func.percentile_cont(q).within_group(audience.c.history) for q in (0.5, 0.8, 0.95)
+    found: list[sa.ColumnElement[Any]] = [
+        quantile(audience.c.history, (0.5, 0.8, 0.95), place) for place in range(3)
     ]
-    return sa.select(*quantiles).where(audience.c.history > 0)
+    return sa.select(*found).where(audience.c.history > 0)
 
 
 def stratum_label(cuts: Sequence[float], *, by_segment: bool) -> sa.ColumnElement[str]:
@@ -383,89 +387,103 @@ def roster_sum(campaign: str, wave: int) -> sa.Select[Any]:
 def armed(units: sa.FromClause, drawn: Draw) -> sa.Subquery:
     """Units with the arm whose counts hold their place in their stratum.
 
-    Nobody needs the place of every unit: those of a stratum are counted by the first digits of
-    their md5, and only where an arm ends within such a bin are its units put in order.
+    Nobody needs the place of every unit, only the digest at which each arm ends: the units of a
+    stratum are counted by the first digits of theirs, and only those of the few bins in which an
+    arm ends are put in order.
     """
-    first = sa.func.substr(_key(drawn, units), 1, BIN_DIGITS).label("bin")
-    keyed = sa.select(units, first).cte("keyed")
-    shares = _shares(drawn)
-    bins = _bins(keyed)
-    inside = sa.and_(bins.c.below >= shares.c.above, bins.c.upto <= shares.c.upto)
-    met = sa.and_(
+    digest = sa.func.md5(sa.func.concat(f"{drawn.salt}:", units.c.unit)).label("digest")
+    keyed = sa.select(units, digest).cte("keyed")
+    ends = _ends(keyed, drawn)
+    arm = sa.case(
+        *((_up_to(keyed, ends, place), name) for place, name in enumerate(drawn.arms)), else_=None
+    )
+    names = [column.name for column in units.c]
+    found = (
+        sa.select(*(keyed.c[name] for name in names), arm.label("arm"))
+        .join_from(keyed, ends, keyed.c.stratum == ends.c.stratum)
+        .subquery("found")
+    )
+    return sa.select(found).where(found.c.arm.is_not(None)).subquery("drawn")
+
+
+def _up_to(keyed: sa.CTE, ends: sa.Subquery, place: int) -> sa.ColumnElement[bool]:
+    """Whether a unit comes no later than the last one of an arm; equal digests go by the unit."""
+    digest, unit = ends.c[f"digest{place}"], ends.c[f"unit{place}"]
+    return sa.and_(keyed.c.digest <= digest, sa.or_(keyed.c.digest < digest, keyed.c.unit <= unit))
+
+
+def _ends(keyed: sa.CTE, drawn: Draw) -> sa.Subquery:
+    """Digest and unit of the last unit of every arm, a row a stratum.
+
+    An arm that ends before the first unit ends at BEFORE_ALL, one that reaches beyond the last
+    unit at AFTER_ALL.
+    """
+    shares, first = _shares(drawn), sa.func.substr(keyed.c.digest, 1, BIN_DIGITS)
+    bins = _bins(keyed, first)
+    ending = sa.and_(
         bins.c.stratum == shares.c.stratum,
         bins.c.below < shares.c.upto,
-        bins.c.upto > shares.c.above,
-    )
-    whole = (
-        sa.select(bins.c.stratum, bins.c.bin, shares.c.arm)
-        .join_from(bins, shares, sa.and_(met, inside))
-        .subquery("whole")
+        bins.c.upto >= shares.c.upto,
     )
     split = (
         sa.select(bins.c.stratum, bins.c.bin, bins.c.below)
-        .join_from(bins, shares, sa.and_(met, sa.not_(inside)))
+        .join_from(bins, shares, ending)
         .distinct()
         .subquery("split")
     )
-    names = [column.name for column in units.c]
-    plain = sa.select(*(keyed.c[name] for name in names), whole.c.arm).join_from(
-        keyed, whole, _same_bin(keyed, whole)
-    )
     within = sa.func.row_number().over(
-        partition_by=(keyed.c.stratum, keyed.c.bin),
-        order_by=(_key(drawn, keyed), keyed.c.unit),
+        partition_by=(keyed.c.stratum, first), order_by=(keyed.c.digest, keyed.c.unit)
     )
+    place = (split.c.below + within).label("place")
     placed = (
-        sa.select(*(keyed.c[name] for name in names), (split.c.below + within).label("place"))
-        .join_from(keyed, split, _same_bin(keyed, split))
+        sa.select(keyed.c.stratum, keyed.c.digest, keyed.c.unit, place)
+        .join_from(keyed, split, sa.and_(keyed.c.stratum == split.c.stratum, first == split.c.bin))
         .subquery("placed")
     )
-    held = sa.and_(
-        placed.c.stratum == shares.c.stratum,
-        placed.c.place > shares.c.above,
-        placed.c.place <= shares.c.upto,
+    beyond = sa.case((shares.c.upto == 0, BEFORE_ALL), else_=AFTER_ALL)
+    last = {
+        "digest": sa.func.coalesce(placed.c.digest, beyond, type_=sa.Text),
+        "unit": sa.func.coalesce(placed.c.unit, "", type_=sa.Text),
+    }
+    columns = [
+        sa.func.max(sa.case((shares.c.arm == arm, value))).label(f"{name}{number}")
+        for number, arm in enumerate(drawn.arms)
+        for name, value in last.items()
+    ]
+    at_end = sa.and_(placed.c.stratum == shares.c.stratum, placed.c.place == shares.c.upto)
+    return (
+        sa.select(shares.c.stratum, *columns)
+        .select_from(shares.outerjoin(placed, at_end))
+        .group_by(shares.c.stratum)
+        .subquery("ends")
     )
-    ordered = sa.select(*(placed.c[name] for name in names), shares.c.arm).join_from(
-        placed, shares, held
-    )
-    return sa.union_all(plain, ordered).subquery("drawn")
 
 
-def _key(drawn: Draw, units: sa.FromClause) -> sa.ColumnElement[str]:
-    """What the units of a stratum are ordered by."""
-    return sa.func.md5(sa.func.concat(drawn.salt, ":", units.c.unit))
-
-
-def _bins(keyed: sa.CTE) -> sa.CTE:
+def _bins(keyed: sa.CTE, first: sa.ColumnElement[str]) -> sa.Subquery:
     """The places that the units of each stratum and bin take: after `below`, up to `upto`."""
+    rows = sa.select(keyed.c.stratum, first.label("bin")).subquery("rows")
     counted = (
-        sa.select(keyed.c.stratum, keyed.c.bin, sa.func.count().label("n"))
-        .group_by(keyed.c.stratum, keyed.c.bin)
+        sa.select(rows, sa.func.count().label("n"))
+        .group_by(rows.c.stratum, rows.c.bin)
         .subquery("counted")
     )
     total = sa.func.sum(counted.c.n).over(partition_by=counted.c.stratum, order_by=counted.c.bin)
     upto = sa.cast(total, sa.BigInteger)
     return sa.select(
         counted.c.stratum, counted.c.bin, (upto - counted.c.n).label("below"), upto.label("upto")
-    ).cte("bins")
-
-
-def _same_bin(one: sa.FromClause, other: sa.FromClause) -> sa.ColumnElement[bool]:
-    return sa.and_(one.c.stratum == other.c.stratum, one.c.bin == other.c.bin)
+    ).subquery("bins")
 
 
 def _shares(drawn: Draw) -> sa.CTE:
-    """The places that each arm takes in each stratum: after `above`, up to `upto`."""
-    bounds = []
-    for row in drawn.strata:
-        above = 0
-        for arm, count in zip(drawn.arms, row.counts, strict=True):
-            bounds.append((row.stratum, arm, above, above + count))
-            above += count
+    """The place of the last unit of each arm in each stratum."""
+    bounds = [
+        (row.stratum, arm, upto)
+        for row in drawn.strata
+        for arm, upto in zip(drawn.arms, itertools.accumulate(row.counts), strict=True)
+    ]
     listed = sa.values(
         sa.column("stratum", sa.Text),
         sa.column("arm", sa.Text),
-        sa.column("above", sa.Integer),
         sa.column("upto", sa.Integer),
         name="listed",
     ).data(bounds)

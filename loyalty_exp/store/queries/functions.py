@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -45,6 +45,13 @@ def exact_sum(amount: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
     more = sa.func.sum(rest).op("/")(sa.literal_column("1073741824"))
     total = (sa.func.sum(whole) + more).self_group()
     return total.op("/", return_type=sa.Double())(sa.literal_column("1000000"))
+
+
+class _quantile(GenericFunction[float]):  # noqa: N801 - SQL functions are lower case
+    """Of a column, by all shares as text, the one meant, and its place from 1."""
+
+    type = sa.Double()
+    inherit_cache = True
 
 
 _DAYS = {
@@ -96,6 +103,28 @@ def _spell(function: type[GenericFunction[Any]], spellings: Mapping[str, str]) -
         (compiles(function) if name == "default" else compiles(function, name))(written(template))
 
 
+_QUANTILE = {
+    "default": "percentile_cont({2}) WITHIN GROUP (ORDER BY {0})",
+    "duckdb": "quantile_cont({0}, [{1}])[{3}]",
+}
+
+
 _spell(days_between, _DAYS)
 _spell(md5, _MD5)
 _spell(digest_number, _NUMBER)
+_spell(_quantile, _QUANTILE)
+
+
+def quantile(
+    column: sa.ColumnElement[Any], shares: Sequence[float], place: int
+) -> sa.ColumnElement[float]:
+    """One of several quantiles of a column, interpolated between neighbours.
+
+    Args:
+        column: numbers.
+        shares: all the quantiles that the statement asks for; some engines sort once for all.
+        place: which of them, from 0.
+    """
+    listed = ", ".join(map(str, shares))
+    texts = (listed, str(shares[place]), str(place + 1))
+    return _quantile(column, *map(sa.literal_column, texts))
