@@ -47,6 +47,13 @@ def exact_sum(amount: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
     return total.op("/", return_type=sa.Double())(sa.literal_column("1000000"))
 
 
+class median(GenericFunction[float]):  # noqa: N801 - SQL functions are lower case
+    """The exact median of a group's numbers, mean of the middle two; `sa.func.median` gives it."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
 class _quantile(GenericFunction[float]):  # noqa: N801 - SQL functions are lower case
     """Of a column, by all shares as text, the one meant, and its place from 1."""
 
@@ -103,6 +110,18 @@ def _spell(function: type[GenericFunction[Any]], spellings: Mapping[str, str]) -
         (compiles(function) if name == "default" else compiles(function, name))(written(template))
 
 
+_IN_ORDER = {
+    "trino": "element_at(array_sort(array_agg({{0}})), (count({{0}}) + {}) / 2)",
+    "bigquery": "ARRAY_AGG({{0}} ORDER BY {{0}})[SAFE_OFFSET(DIV(COUNT({{0}}) + {} - 2, 2))]",
+}
+
+_MEDIAN = {
+    "default": "percentile_cont(0.5) WITHIN GROUP (ORDER BY {0})",
+    **dict.fromkeys(("duckdb", "spark", "databricks", "snowflake"), "median({0})"),
+    "clickhousedb": "quantileExactInclusive(0.5)({0})",
+    **{name: f"({place.format(1)} + {place.format(2)}) / 2e0" for name, place in _IN_ORDER.items()},
+}
+
 _QUANTILE = {
     "default": "percentile_cont({2}) WITHIN GROUP (ORDER BY {0})",
     "duckdb": "quantile_cont({0}, [{1}])[{3}]",
@@ -112,6 +131,7 @@ _QUANTILE = {
 _spell(days_between, _DAYS)
 _spell(md5, _MD5)
 _spell(digest_number, _NUMBER)
+_spell(median, _MEDIAN)
 _spell(_quantile, _QUANTILE)
 
 

@@ -43,51 +43,17 @@ def rhythm(as_of: dt.date, *, median: bool) -> sa.CTE:
         .subquery("steps")
     )
     gaps = sa.select(steps.c.customer, steps.c.gap).where(steps.c.gap > 0).subquery("gaps")
-    if not median:
-        counted = sa.func.count(type_=sa.Integer).label("repeat_days")
-        return sa.select(gaps.c.customer, counted).group_by(gaps.c.customer).cte()
-    in_order = (
-        _in_order(gaps.c.gap, gaps.c.customer).add_columns(gaps.c.customer).subquery("in_order")
-    )
-    count = sa.func.max(in_order.c.n).label("repeat_days")
-    return (
-        sa.select(in_order.c.customer, count, _middle(in_order).label("median_gap_days"))
-        .where(*_in_the_middle(in_order))
-        .group_by(in_order.c.customer)
-        .cte()
-    )
+    columns: list[Expression] = [sa.func.count(type_=sa.Integer).label("repeat_days")]
+    if median:
+        middle = sa.cast(sa.func.median(gaps.c.gap), sa.Double)
+        columns.append(middle.label("median_gap_days"))
+    return sa.select(gaps.c.customer, *columns).group_by(gaps.c.customer).cte()
 
 
 def usual_gap(of: sa.CTE) -> sa.Subquery:
     """One row: `usual_gap_days`, the median over all customers of `median_gap_days`."""
-    in_order = _in_order(of.c.median_gap_days).subquery("in_order")
-    return (
-        sa.select(_middle(in_order).label("usual_gap_days"))
-        .where(*_in_the_middle(in_order))
-        .subquery("usual")
-    )
-
-
-def _in_order(column: Expression, by: Expression | None = None) -> sa.Select[Any]:
-    """The column as x, with its place and the number of rows, in each group.
-
-    A median by row number is exact and plain on every engine; functions for it differ.
-    """
-    columns: list[Expression] = [
-        column.label("x"),
-        sa.func.count(type_=sa.Integer).over(partition_by=by).label("n"),
-        sa.func.row_number(type_=sa.Integer).over(partition_by=by, order_by=column).label("place"),
-    ]
-    return sa.select(*columns)
-
-
-def _in_the_middle(rows: sa.Subquery) -> tuple[Expression, Expression]:
-    twice = 2 * rows.c.place
-    return twice >= rows.c.n, twice <= rows.c.n + 2
-
-
-def _middle(rows: sa.Subquery) -> Expression:
-    return sa.func.avg(sa.cast(rows.c.x, sa.Double), type_=sa.Double)
+    middle = sa.cast(sa.func.median(of.c.median_gap_days), sa.Double)
+    return sa.select(middle.label("usual_gap_days")).subquery("usual")
 
 
 def first_channels(as_of: dt.date) -> sa.Subquery:
