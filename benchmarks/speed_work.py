@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import segment_work
 from speed_data import CAMPAIGNS, DECLARATION
 
 MONTHS = 12
@@ -368,6 +369,11 @@ WORK: dict[str, Work] = {
     "bare_aggregate": bare_aggregate,
     "roll_up": roll_up,
     "draw": draw,
+    "bare_by_customer": segment_work.bare_by_customer,
+    "rfm": lambda folder: segment_work.features(folder, ["rfm"]),
+    "features": lambda folder: segment_work.features(folder, None),
+    "compare": lambda folder: segment_work.compared(folder, None),
+    "compare_rfm": lambda folder: segment_work.compared(folder, "rfm"),
     "campaigns_1": lambda folder: outcomes_of(folder, 1),
     "campaigns_10": lambda folder: outcomes_of(folder, 10),
     "campaigns_50": lambda folder: outcomes_of(folder, CAMPAIGNS),
