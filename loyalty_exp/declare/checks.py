@@ -99,7 +99,11 @@ def of_campaign(data: Raw) -> Iterator[Finding]:
     yield from _costs(data)
     for field in ("segments", "channels", "stratify_by", "exclude"):
         yield from _repeats(data, field)
-    both = {name for _, name in _texts(data.get("segments"))}
+    addressed = _texts(data.get("segments"))
+    for index, name in addressed:
+        if name == ALL and len(addressed) > 1:
+            yield Finding(("segments", index), "holds every customer: name it alone")
+    both = {name for _, name in addressed}
     for index, name in _texts(data.get("exclude")):
         if name in both:
             yield Finding(("exclude", index), "the campaign addresses this segment")

@@ -262,7 +262,7 @@ def _window(report: CampaignPlanReport) -> Iterator[PlanSentence]:
             "between two orders of these customers: most would not have ordered anyway."
         )
         yield PlanSentence("short_window", text, {"days": days, "gap_days": report.gap_days})
-    if report.start <= report.data_through and not report.launched:
+    if report.start <= report.data_through and report.drawn_here and not report.launched:
         text = (
             f"It starts on {report.start}, but orders up to {report.data_through} are known "
             "already: for the days before the draw, chance alone will show. Declare a later start."

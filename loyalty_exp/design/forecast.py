@@ -218,6 +218,8 @@ class CampaignPlanReport:
     """Months of the campaign that are measured whole."""
     launched: bool
     """Whether it was launched: funnel and arms are then the frozen ones."""
+    drawn_here: bool
+    """False for a split drawn elsewhere."""
     alpha: float
     flow: tuple[tuple[str, int], ...]
     """Units: ('segment', n), ('excluded: reason', n), ..., ('eligible', n), ('arm: name', n)."""

@@ -120,13 +120,14 @@ def to_know(plan: FrozenPlan, before: Sequence[FrozenPlan], through: dt.date) ->
         before: plans launched earlier.
         through: last day of data.
     """
+    drawn_here = not plan.declaration.get("assignment")
     notes = []
-    if plan.as_of > through and not plan.declaration.get("assignment"):
+    if plan.as_of > through and drawn_here:
         notes.append(
             f"orders are known up to {through}, the audience is that of {plan.as_of}: "
             "whoever orders in between is not seen"
         )
-    if plan.start <= through:
+    if plan.start <= through and drawn_here:
         notes.append(
             f"it starts on {plan.start}, but orders up to {through} are known already: a draw made "
             "now shows chance only for the days before it"

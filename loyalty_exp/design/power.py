@@ -118,6 +118,7 @@ def plan_campaign(
         measure_until=campaign.measure_until,
         months=today.looks,
         launched=today.frozen,
+        drawn_here=campaign.assignment is None,
         alpha=campaign.alpha,
         flow=today.flow,
         costs=_costs(campaign.costs, today.drawn),

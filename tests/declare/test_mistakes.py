@@ -232,6 +232,11 @@ CASES = [
     ),
     (
         '["sleeping_gold"]',
+        '["sleeping_gold", "all"]',
+        '29: [campaign.winback] segments = "all": holds every customer: name it alone',
+    ),
+    (
+        '["sleeping_gold"]',
         "[]",
         "29: [campaign.winback] segments: at least one is expected",
     ),

@@ -68,6 +68,7 @@ def report(**changed: Any) -> CampaignPlanReport:
         "unit": "customer_id",
         "as_of": dt.date(2026, 2, 28),
         "data_through": dt.date(2026, 2, 28),
+        "drawn_here": True,
         "start": dt.date(2026, 3, 1),
         "measure_until": dt.date(2026, 12, 31),
         "months": 10,

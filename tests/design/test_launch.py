@@ -191,6 +191,20 @@ def test_a_split_in_words_of_its_own(company: Company) -> None:
     assert not project.verify("agency")[0].problems
 
 
+def test_a_split_of_everybody_has_one_segment(company: Company) -> None:
+    """Two of the units never ordered: they belong to `all` as the others do."""
+    project = company(AGENCY.replace("DATED", "").replace('"buyers"', '"all"'))
+    with project.store.write() as connection:
+        connection.exec_driver_sql("DELETE FROM orders WHERE customer IN ('000000', '000001')")
+        connection.exec_driver_sql(
+            "DELETE FROM customer_month WHERE customer IN ('000000', '000001')"
+        )
+    rows = [(f"00{n:04d}", "mail" if n % 2 else "holdout") for n in range(100)]
+    write_split(project, rows, ("Client", "Groupe"))
+    project.launch("agency")
+    assert {row.segment for row in roster(project, "agency")} == {"all"}
+
+
 def test_an_edited_roster_of_a_split_is_found(company: Company) -> None:
     project = company(AGENCY.replace("DATED", ""))
     rows = [(f"00{n:04d}", "mail" if n % 2 else "holdout") for n in range(100)]

@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from loyalty_exp.declare.features import ALL
 from loyalty_exp.store.queries.draw import Population, roster_of
 from loyalty_exp.store.tables import assignments, memberships, orders
 
@@ -114,7 +115,8 @@ def split_roster(
         campaign: id of the campaign.
         wave: number of the wave.
         population: customers and units.
-        segments: declared segments; a unit belongs to the first that holds one of its customers.
+        segments: declared segments; a unit belongs to the first that holds one of its customers,
+            and to `all`, where it is declared, even if none of them ever ordered.
         as_of: date of the memberships.
     """
     units = (
@@ -128,13 +130,14 @@ def split_roster(
         .group_by(memberships.c.customer)
         .subquery("member")
     )
+    rest = ALL if ALL in segments else OUTSIDE
     held = sa.func.min(member.c.place).over(partition_by=roster.c.unit)
     selected = sa.select(
         sa.literal(campaign),
         sa.literal(wave),
         roster.c.unit,
         roster.c.customer,
-        sa.case(dict(enumerate(segments)), value=held, else_=OUTSIDE),
+        sa.case(dict(enumerate(segments)), value=held, else_=rest),
         sa.literal(ELSEWHERE),
         roster.c.arm,
     ).select_from(roster.outerjoin(member, roster.c.customer == member.c.customer))
