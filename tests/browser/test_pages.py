@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import report_samples as samples
 
-from loyalty_exp.report.render import plan_file, single_file, site
+from loyalty_exp.report.campaign import campaign_page
+from loyalty_exp.report.overview import index_page
+from loyalty_exp.report.render import page_html, plan_file, single_file, site
+from loyalty_exp.report.roi import roi_page
+from loyalty_exp.report.tongue import Tongue
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe_module = pytest.importorskip(
@@ -63,6 +67,27 @@ def pages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return [*written, single_file(results, folder / "all.html", **given)]
 
 
+@pytest.fixture(scope="module")
+def kept() -> list[Path]:
+    """The pages kept under reports/: the demonstration's and the simulated company's."""
+    return sorted((Path(__file__).parents[2] / "reports").glob("sample*/*.html"))
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Pages of a company of 200 campaigns, 60 segments and 36 months."""
+    folder, t = tmp_path_factory.mktemp("crowded"), Tongue("fr")
+    results = samples.crowd(200)
+    made = (
+        index_page(t, results, "Maison Exemple"),
+        roi_page(t, results, "Maison Exemple"),
+        campaign_page(t, results[-1]),
+    )
+    for page in made:
+        (folder / page.name).write_text(page_html(t, page), encoding="utf-8")
+    return sorted(folder.iterdir())
+
+
 @pytest.fixture
 def tab(browser: Browser) -> Iterator[Page]:
     context = browser.new_context()
@@ -81,6 +106,29 @@ def test_pages_open_from_disk_without_a_request_or_a_message(tab: Page, pages: l
     assert {url for url in asked if not url.startswith(("file://", "data:"))} == set()
     assert len([url for url in asked if url.startswith("file://")]) == len(pages)
     assert said == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("of", ["kept", "crowded"])
+def test_kept_and_crowded_pages_are_quiet_fit_and_open_to_everybody(
+    browser: Browser, request: pytest.FixtureRequest, of: str, width: int
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 800})
+    tab = context.new_page()
+    said: list[str] = []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    paths = request.getfixturevalue(of)
+    assert len(paths) >= 3
+    for path in paths:
+        assert path.stat().st_size < 3_000_000, path.name
+        tab.goto(path.as_uri())
+        found = axe_module.Axe().run(tab)
+        assert found.violations_count == 0, (path.name, found.generate_report())
+        tab.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width, path.name
+    assert said == []
+    context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -203,6 +251,17 @@ def test_the_summary_for_leadership_is_one_sheet(tab: Page, tmp_path: Path, lang
     file = tmp_path / "roi.pdf"
     tab.pdf(path=str(file), prefer_css_page_size=True)
     assert _page_count(file) == 1
+
+
+def test_a_kept_summary_and_a_crowded_one_are_one_sheet(
+    tab: Page, kept: list[Path], crowded: list[Path], tmp_path: Path
+) -> None:
+    summaries = [path for path in (*kept, *crowded) if path.name == "roi.html"]
+    assert len(summaries) == 3
+    for path in summaries:
+        tab.goto(path.as_uri())
+        tab.pdf(path=str(tmp_path / "roi.pdf"), prefer_css_page_size=True)
+        assert _page_count(tmp_path / "roi.pdf") == 1, path
 
 
 def _page_count(file: Path) -> int:

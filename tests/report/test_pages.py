@@ -10,6 +10,7 @@ from loyalty_exp.measure.results import CampaignResult
 from loyalty_exp.report.campaign import campaign_page
 from loyalty_exp.report.metrics import metric_name, metric_phrase, metric_unit, so_far
 from loyalty_exp.report.overview import campaigns_section, index_page, shared_foot
+from loyalty_exp.report.roi import roi_page
 from loyalty_exp.report.tongue import Tongue
 from loyalty_exp.report.views import Page, Table
 from loyalty_exp.report.years import years_page
@@ -166,3 +167,12 @@ def test_nobody_moves_from_nowhere_to_nowhere() -> None:
     matrix = section_table(page, "moves")
     assert "61" not in {cell.text for row in matrix.rows for cell in row.cells}
     assert column(matrix, 1)["Not a customer yet"] == "7"
+
+
+def test_what_to_do_next_begins_with_the_most_money() -> None:
+    page = roi_page(EN, samples.crowd(30, segments=1, count=8), "X")
+    (todo,) = (s for s in page.sections if s.anchor == "next")
+    assert [action.split(":")[0] for action in todo.actions] == [
+        f"Campagne n° {i}" for i in range(3)
+    ]
+    assert all("stop now" in action for action in todo.actions)

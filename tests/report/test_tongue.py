@@ -34,7 +34,8 @@ def test_money_below_zero_carries_a_true_minus() -> None:
     assert Tongue("fr").money(-6212.3, step=100) == f"{MINUS}6{NNBSP}200{NBSP}€"
     assert Tongue("en").money(-1.5) == f"{MINUS}{JOINER}€1.50"
     assert Tongue("en").money(2.0, signed=True) == f"+{JOINER}€2.00"
-    assert Tongue("en", "USD").money(2.0, step=1) == "US$2"
+    assert Tongue("en", "USD").money(2.0, step=1) == "$2"
+    assert Tongue("en", "AUD").money(2.0, step=1) == "A$2"
 
 
 @given(
