@@ -19,9 +19,22 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "export", "sheets"]
 
 FORMATS = ("csv", "json", "parquet", "xlsx")
-_INTEGERS = ("n_treated", "n_holdout", "units", "number", "rows_loaded", "rows_set_aside")
+_INTEGERS = (
+    "n_treated", "n_holdout", "units", "number", "rows_read", "rows_loaded", "rows_set_aside",
+    "rows_ignored",
+)  # fmt: skip
 _SHARES = ("level", "relative_effect", "relative_ci_lower", "relative_ci_upper", "probability_paid")
 _PROBABILITIES = ("p_value", "p_value_holm")
+_UNITS = {
+    "total_": "in the metric's unit, all treated customers together",
+    "incremental_": "the project's currency, all treated customers together",
+    "net": "the project's currency, all treated customers together",
+    "cost": "the project's currency, all treated customers together",
+    "iroi": "money earned for one spent, the one spent taken off",
+    "z": "standard errors",
+    "boundary": "standard errors",
+}
+"""Unit of a column by how its name begins; of all others, per customer."""
 Records = list[dict[str, Any]]
 
 
@@ -293,15 +306,20 @@ def _kind(column: str) -> str:
 
 def _units(tables: dict[str, Records]) -> Records:
     """What unit each column is in."""
-    meanings = {
-        "integer": "count",
-        "share": "share of 1, shown in percent",
-        "probability": "probability",
-        "number": "per customer in the metric's unit, or total in the project's currency",
-    }
     rows: Records = []
     for name, records in tables.items():
         for column in dict.fromkeys(key for record in records for key in record):
             if any(type(record.get(column)) in (int, float) for record in records):
-                rows.append({"sheet": name, "column": column, "unit": meanings[_kind(column)]})
+                rows.append({"sheet": name, "column": column, "unit": _unit(column)})
     return rows
+
+
+def _unit(column: str) -> str:
+    """The unit of a column, by its name."""
+    kinds = {
+        "integer": "count",
+        "share": "share of 1, shown in percent",
+        "probability": "probability",
+    }
+    begun = (unit for start, unit in _UNITS.items() if column.startswith(start))
+    return kinds.get(_kind(column)) or next(begun, "per customer, in the metric's unit")

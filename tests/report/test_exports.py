@@ -45,6 +45,23 @@ def test_a_workbook_has_a_sheet_a_table_with_a_frozen_header(tmp_path: Path) -> 
     assert 'state="frozen"' in sheet
 
 
+def test_a_workbook_tells_the_unit_of_every_column(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl", reason="openpyxl is not installed")
+    book = openpyxl.load_workbook(export(RESULTS, tmp_path / "all.xlsx"))
+    units = {row[:2]: row[2] for row in book["units"].iter_rows(min_row=2, values_only=True)}
+    assert units["money", "net_ci_lower"].startswith("the project's currency")
+    assert units["effects", "total_effect"].startswith("in the metric's unit, all treated")
+    assert units["effects", "effect_per_customer"] == "per customer, in the metric's unit"
+    assert units["effects", "relative_effect"] == "share of 1, shown in percent"
+    assert units["looks", "boundary"] == "standard errors"
+    assert {units["provenance", f"rows_{what}"] for what in ("read", "ignored")} == {"count"}
+    assert {sheet.freeze_panes for sheet in book} == {"B2"}
+    cells = {cell.value: cell.column_letter for cell in book["effects"][1]}
+    shown = {name: book["effects"][f"{at}2"].number_format for name, at in cells.items()}
+    assert shown["n_treated"] == "#,##0"
+    assert shown["relative_effect"] == "0.0%"
+
+
 def test_a_workbook_never_turns_text_into_a_formula(tmp_path: Path) -> None:
     from dataclasses import replace
 
