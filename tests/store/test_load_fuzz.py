@@ -13,12 +13,16 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loyalty_exp.declare.sources import Orders
+from loyalty_exp.declare.sources import Data, Orders
 from loyalty_exp.errors import DataError
+from loyalty_exp.store import tables
+from loyalty_exp.store.engines import open_store
 from loyalty_exp.store.etl import Staged, connect, stage
+from loyalty_exp.store.load import Expected, load
 from loyalty_exp.store.plans import orders_plan
 from loyalty_exp.store.readers import open_source
 
@@ -210,3 +214,32 @@ def test_a_broken_parquet_file_adds_up_or_is_refused_in_words(data: st.DataObjec
         cut = data.draw(st.integers(0, 4))
         content[at : at + cut] = data.draw(st.binary(max_size=4))
     read(bytes(content), file="orders.parquet")
+
+
+@settings(LIMITS, max_examples=20)
+@given(rows, rows, st.booleans())
+def test_every_row_of_a_later_file_is_loaded_set_aside_or_ignored(
+    first: list[tuple[str, ...]], second: list[tuple[str, ...]], lines: bool
+) -> None:
+    """Into a store that holds some of its orders already; and what is kept says so too."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = open_store(f"duckdb:///{folder / 'store.duckdb'}")
+        data = Data(orders=Orders(source="orders.csv", lines=lines, max_rejected_percent=100))
+        for day, cells in enumerate([first, [*first, *second], second], start=1):
+            (folder / "orders.csv").write_text(written(cells), encoding="utf-8", newline="")
+            (report,) = load(
+                store, data, project_timezone="Europe/Paris", currency="EUR", margin_rate=0.5,
+                base=folder, expected=Expected(frozenset(), {}),
+                now=dt.datetime(2026, 3, day, tzinfo=dt.UTC),
+            )  # fmt: skip
+            counted = report.rows_loaded + report.rows_rejected + report.rows_ignored
+            assert report.rows_read == counted == len(cells)
+            assert min(report.rows_loaded, report.rows_rejected, report.rows_ignored) >= 0
+        with store.read() as connection:
+            kept = connection.execute(sa.select(tables.loads)).all()
+            aside = connection.execute(sa.select(sa.func.count()).select_from(tables.rejects))
+            assert sum(row.rows_rejected for row in kept) == aside.scalar_one()
+        assert all(
+            row.rows_read == row.rows_loaded + row.rows_rejected + row.rows_ignored for row in kept
+        )

@@ -226,8 +226,3 @@ def test_a_query_that_never_ends(tmp_path: Path, client: str, more: str, said: s
     sqlite3.connect(tmp_path / "shop.sqlite").close()
     path = shop(tmp_path, f"sqlite:///{tmp_path}/shop.sqlite", f'query = "{query}"\n{more}')
     assert said in refused(path)
-
-
-def bombs_tried() -> int:
-    """How many bombs this file builds: its tests but the one of a sound workbook."""
-    return 15

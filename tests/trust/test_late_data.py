@@ -210,3 +210,41 @@ def test_a_published_verdict_stays_and_says_that_the_data_have_changed(shop: Pat
         stop = replace(gain, kind=VerdictKind.STOP)
         assert restated(connection, judged(stop)).arms[0].verdict.kind is VerdictKind.KEEP
         assert to_publish(connection, judged(stop), now) == [], "the first one stays"
+
+
+def test_a_month_ends_at_the_midnight_of_the_shop_whatever_the_export_counts_in(
+    tmp_path: Path,
+) -> None:
+    """UTC in the file, Paris in the declaration: one hour apart in winter, two in summer."""
+    moments = {
+        "2026-02-28T22:59:59Z": (2026, 2, "2026-02-28 23:59:59"),
+        "2026-02-28T23:00:00Z": (2026, 3, "2026-03-01 00:00:00"),
+        "2026-03-29T00:59:59Z": (2026, 3, "2026-03-29 01:59:59"),
+        "2026-03-29T01:00:00Z": (2026, 3, "2026-03-29 03:00:00"),
+        "2026-03-31T21:59:59Z": (2026, 3, "2026-03-31 23:59:59"),
+        "2026-03-31T22:00:00Z": (2026, 4, "2026-04-01 00:00:00"),
+        "2025-10-26T00:30:00Z": (2025, 10, "2025-10-26 02:30:00"),
+        "2025-10-26T01:30:00Z": (2025, 10, "2025-10-26 02:30:00"),
+        "2025-12-31T23:30:00Z": (2026, 1, "2026-01-01 00:30:00"),
+    }
+    path = open_shop(tmp_path, customers=1)
+    rows = [f"z{n},c{n},{moment},{2**n}" for n, moment in enumerate(moments)]
+    text = "\n".join(["number,client,date,net", *rows, ""])
+    (tmp_path / "orders.csv").write_text(text, encoding="utf-8")
+    done(path, "load")
+    with lx.open(path).store.read() as connection:
+        kept = connection.exec_driver_sql(
+            "SELECT month, CAST(ordered_at AS VARCHAR) FROM orders ORDER BY order_id"
+        ).all()
+        rolled = connection.exec_driver_sql(
+            "SELECT month, sum(revenue), sum(orders) FROM customer_month GROUP BY month"
+        ).all()
+    assert [tuple(row) for row in kept] == [
+        (year * 12 + month, wall) for year, month, wall in moments.values()
+    ]
+    expected: dict[int, list[int]] = {}
+    for n, (year, month, _) in enumerate(moments.values()):
+        expected.setdefault(year * 12 + month, []).append(2**n)
+    assert {row[0]: (row[1], row[2]) for row in rolled} == {
+        month: (sum(amounts), len(amounts)) for month, amounts in expected.items()
+    }

@@ -234,6 +234,24 @@ def test_two_launches_at_once_make_one_draw(loaded: Path, tmp_path: Path) -> Non
     assert not list(folder.rglob("*.partial"))
 
 
+def test_two_loads_at_once_end_where_one_ends(launched: Path, tmp_path: Path) -> None:
+    folder, alone = tmp_path / "shop", tmp_path / "alone"
+    moved = [(*line[:3], line[3] + 1.0) if n % 3 else line for n, line in enumerate(order_lines())]
+    for each in (folder, alone):
+        shutil.copytree(launched, each)
+        write_lines(each, moved)
+    done(alone / "campaigns.toml", "load")
+    for code, _, errors in [ended(each) for each in [start(folder, "load") for _ in range(2)]]:
+        assert code == 0, errors
+    tables = {"orders", "customer_month", "customers", "exposures", "assignments", "rejects"}
+    found, expected = held(folder), held(alone)
+    assert {name for name in tables if found[name] != expected[name]} == set()
+    with duckdb.connect(str(folder / "loyalty.duckdb"), read_only=True) as engine:
+        loads = engine.execute("SELECT count(*), count(DISTINCT load_id) FROM loads").fetchone()
+    assert loads is not None
+    assert loads[0] == loads[1], "each file is loaded once"
+
+
 def test_a_load_during_a_report_waits_its_turn(launched: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shop"
     shutil.copytree(launched, folder)

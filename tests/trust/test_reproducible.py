@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
+import numpy as np
 import pytest
 from shops import CUSTOMERS, DECLARATION, EXPOSURES, done, open_shop, write_people
 
@@ -97,3 +99,63 @@ def test_a_page_tells_no_time_of_its_making(tmp_path: Path) -> None:
         text = page.read_text(encoding="utf-8")
         assert f"{today:%Y-%m-%d}" not in text
         assert f"{today:%H:%M}:" not in text
+
+
+def large_orders(rows: int = 300_000, customers: int = 2_500) -> list[str]:
+    """More rows than one thread of the engine takes at a time, written as lines of a CSV."""
+    rng = np.random.default_rng(5)
+    days = np.datetime64("2025-01-10") + rng.integers(0, 560, size=rows)
+    clients = rng.integers(0, customers, size=rows)
+    amounts = np.round(rng.lognormal(3, 1.5, size=rows), 2)
+    return [
+        f"n{n},{client:05d},{day},{amount}\n"
+        for n, (client, day, amount) in enumerate(zip(clients, days, amounts, strict=True))
+    ]
+
+
+def figures_of(folder: Path, *exports: list[str]) -> dict[str, str]:
+    """Digests of the roll-up, the results and the pages after these exports were loaded in turn."""
+    path = open_shop(folder, customers=1)
+    for lines in exports:
+        (folder / "orders.csv").write_text("number,client,date,net\n" + "".join(lines), "utf-8")
+        done(path, "load")
+    done(path, "launch", "spring")
+    found = {"json": done(path, "measure", "--format", "json")}
+    done(path, "report")
+    with duckdb.connect(str(folder / "loyalty.duckdb"), read_only=True) as engine:
+        rolled = engine.execute("SELECT * FROM customer_month ORDER BY customer, month").fetchall()
+    found["roll-up"] = hashlib.sha256(repr(rolled).encode()).hexdigest()
+    for place in sorted([*folder.rglob("*.html"), *folder.rglob("lists/**/*.csv")]):
+        text = place.read_text(encoding="utf-8")
+        for digest in digests_of_files(folder):
+            text = text.replace(digest, "FILE")
+        found[str(place.relative_to(folder))] = hashlib.sha256(text.encode()).hexdigest()
+    return found
+
+
+def digests_of_files(folder: Path) -> list[str]:
+    """What a page says of the very file, which another file cannot repeat."""
+    with duckdb.connect(str(folder / "loyalty.duckdb"), read_only=True) as engine:
+        whole = [row[0] for row in engine.execute("SELECT digest FROM loads").fetchall()]
+    return [*whole, *(digest[:16] for digest in whole)]
+
+
+def test_many_rows_on_several_threads_make_the_same_bytes(tmp_path: Path) -> None:
+    """Loaded twice; in another order of rows: to the last digit of every sum and page."""
+    lines = large_orders()
+    shuffled = [lines[n] for n in np.random.default_rng(6).permutation(len(lines))]
+    once = figures_of(tmp_path / "once", lines)
+    again = figures_of(tmp_path / "again", lines)
+    mixed = figures_of(tmp_path / "mixed", shuffled)
+    assert once == again
+    assert {name for name in once if once[name] != mixed[name]} == set()
+    assert "reports/index.html" in once
+
+
+def test_the_way_that_orders_came_leaves_no_trace_in_the_figures(tmp_path: Path) -> None:
+    """A part first, then all; cancelled ones that come back: the same roll-up and results."""
+    lines = large_orders(rows=60_000)
+    straight = figures_of(tmp_path / "straight", lines)
+    changed = [line.replace(",0", ",1", 1) if n % 11 == 0 else line for n, line in enumerate(lines)]
+    winding = figures_of(tmp_path / "winding", lines[:20_000], changed, lines)
+    assert {name for name in ("json", "roll-up") if straight[name] != winding[name]} == set()

@@ -131,6 +131,29 @@ def test_the_log_tells_what_was_run_and_how_it_ended(tmp_path: Path) -> None:
     assert "LaunchError" in done(path, "log")
 
 
+def test_the_log_only_grows(tmp_path: Path) -> None:
+    path = open_shop(tmp_path, customers=150)
+    earlier: list[object] = []
+    for words in (
+        ("load",), ("launch", "spring"), ("report",), ("forget", "00001"), ("load",),
+        ("launch", "none"), ("forget", "00002"), ("export-person", "00003"),
+    ):  # fmt: skip
+        run(path, *words)
+        entries = json.loads(done(path, "log", "--format", "json"))
+        assert entries[: len(earlier)] == earlier, words
+        assert len(entries) == len(earlier) + 1, words
+        assert entries[-1]["command"] == words[0]
+        earlier = entries
+
+
+def test_nothing_in_the_code_changes_the_log() -> None:
+    root = Path(lx.__file__).parent
+    texts = {path: path.read_text(encoding="utf-8") for path in root.rglob("*.py")}
+    naming = [path.name for path, text in texts.items() if re.search(r"\bjournal\.insert", text)]
+    assert naming == ["journal.py"]
+    assert not [p.name for p, text in texts.items() if re.search(r"journal\.(update|delete)", text)]
+
+
 def row(segment: str, customers: int, scheme: str = "rfm") -> SegmentRow:
     return SegmentRow(scheme, segment, customers, customers, 10.0, 2, 0.1)
 
