@@ -9,6 +9,7 @@ from loyalty_exp.measure.results import Economics, Estimate, MoneyMonth
 from loyalty_exp.report import charts
 from loyalty_exp.report.parts import (
     estimate_cells,
+    finding_of,
     money_cell,
     of_arm,
     panel_title,
@@ -57,7 +58,7 @@ def money_section(t: Tongue, result: CampaignResult) -> Section:
         if not points:
             continue
         last = next((m for m in reversed(months) if m.closed), months[-1])
-        finding = money_finding(t, arm.economics)
+        finding = finding_of(t, arm, money_finding(t, arm.economics))
         panels.append(
             charts.MoneyPanel(
                 panel_title(t, result, arm),

@@ -10,6 +10,7 @@ from loyalty_exp.report.metrics import is_money, metric_name, metric_unit
 from loyalty_exp.report.parts import (
     by_month,
     effect_cells,
+    finding_of,
     of_arm,
     panel_title,
     sentence,
@@ -52,7 +53,7 @@ def months_section(t: Tongue, result: CampaignResult) -> Section:
         if points:
             conclusive = next((look.month for look in arm.looks if look.significant), None)
             mark = _("first conclusive reading")
-            finding = monthly_finding(t, rows)
+            finding = finding_of(t, arm, monthly_finding(t, rows))
             said = of_arm(t, result, arm, alt % {"finding": finding, "metric": name})
             title = panel_title(t, result, arm)
             panels.append(charts.BandPanel(title, said, points, conclusive, mark))

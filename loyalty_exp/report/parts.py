@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from loyalty_exp.measure.results import VerdictKind
 from loyalty_exp.report.metrics import metric_name, metric_text
 from loyalty_exp.report.sayings import PATTERNS
 from loyalty_exp.report.views import Cell
@@ -23,6 +24,7 @@ __all__ = [
     "drawn_elsewhere",
     "effect_cells",
     "estimate_cells",
+    "finding_of",
     "headline_interval",
     "money_cell",
     "named",
@@ -138,6 +140,14 @@ def titled_arms(t: Tongue, findings: Sequence[tuple[ArmResult, str]]) -> str:
     if len({finding for _arm, finding in findings}) == 1:
         return findings[0][1]
     return "\n".join(named(t, arm.arm, finding) for arm, finding in findings)
+
+
+def finding_of(t: Tongue, arm: ArmResult, finding: str) -> str:
+    """A finding as a title may say it: never as if it held while the verdict is suspended."""
+    if arm.verdict.kind is not VerdictKind.SUSPENDED:
+        return finding
+    text = t.gettext("Suspended, not to be used: %(finding)s")
+    return text % {"finding": finding[:1].lower() + finding[1:]}
 
 
 def panel_title(t: Tongue, result: CampaignResult, arm: ArmResult) -> str:

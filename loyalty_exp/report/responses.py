@@ -14,6 +14,7 @@ from loyalty_exp.report.metrics import (
 )
 from loyalty_exp.report.parts import (
     cumulative,
+    finding_of,
     headline_interval,
     money_cell,
     notes_of,
@@ -97,7 +98,7 @@ def _segments_figure(t: Tongue, result: CampaignResult, arm: ArmResult) -> Figur
     largest = sorted(known, key=lambda item: -(item[1].n_treated if item[1] else 0))[:_DRAWN]
     drawn = [item for item in known if item in largest]
     rows = [_forest_row(t, metric, rank.segment, rank.effect) for rank, _row in drawn]
-    finding = segments_finding(t, arm.heterogeneity)
+    finding = finding_of(t, arm, segments_finding(t, arm.heterogeneity))
     finding = of_arm(t, result, arm, finding)
     said = "; ".join(_said(t, metric, row) for row in rows[:6])
     caption = _(
@@ -226,7 +227,7 @@ def _decomposition_figure(
     t: Tongue, result: CampaignResult, arm: ArmResult, decomposition: Decomposition
 ) -> Figure:
     _ = t.gettext
-    finding = decomposition_finding(t, decomposition)
+    finding = finding_of(t, arm, decomposition_finding(t, decomposition))
     finding = of_arm(t, result, arm, finding)
     bars, start = [], 0.0
     for part in decomposition.components:

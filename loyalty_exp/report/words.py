@@ -179,7 +179,8 @@ def _verdict_text(t: Tongue, subject: str, verdict: Verdict, reason: str, readin
         "month": t.month(verdict.month) if verdict.month else "",
     }
     if verdict.kind is VerdictKind.SUSPENDED:
-        return _("Result suspended: %(reason)s") % {"reason": reason or _("a check has failed.")}
+        why = reason[:1].lower() + reason[1:] or _("a check has failed.")
+        return _("Result suspended: %(reason)s") % {"reason": why}
     if verdict.kind is VerdictKind.NO_DATA or verdict.month is None:
         if reading:
             text = _("%(subject)s: no month is closed yet. First reading on %(day)s.")

@@ -125,6 +125,15 @@ def test_a_suspended_result_is_no_figure() -> None:
     assert column(table, 2)["Bon anniversaire"] == "–"
 
 
+def test_no_title_of_a_suspended_campaign_says_what_cannot_be_said() -> None:
+    suspended, sound = (campaign_page(EN, r) for r in (samples.bad(), samples.single()))
+    titles = [f.title for section in suspended.sections for f in section.figures]
+    assert titles
+    assert all(title.startswith("Suspended, not to be used: ") for title in titles)
+    assert not any("Suspended" in f.title for section in sound.sections for f in section.figures)
+    assert suspended.verdicts[0].text.startswith("Result suspended: 248 customers")
+
+
 def test_a_page_without_a_closed_month_says_when_and_leaves_out_what_needs_one() -> None:
     page = campaign_page(EN, samples.empty())
     assert [section.anchor for section in page.sections] == [
