@@ -42,6 +42,7 @@ torture: $(INSTALLED)  ## hundreds of kills at random instants; writes docs/tort
 bench: $(INSTALLED)  ## speed and memory against the bare scan and peers; writes docs/benchmarks.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed.py --millions 5 --rounds 1
 
 test-lowest:  ## a part of the tests with the lowest versions that pyproject.toml allows
 	.ci/lowest

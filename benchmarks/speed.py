@@ -81,9 +81,10 @@ def main(
     make(size, round(millions * 1_000_000))
     costs: dict[str, list[dict[str, float]]] = {}
     loads: list[float] = []
+    failed: list[str] = []
     if add and kept.exists():
         before = json.loads(kept.read_text())
-        costs, loads = before["costs"], before["loads"]
+        costs, loads, failed = before["costs"], before["loads"], before["failed"]
     for number in range(rounds):
         click.echo(f"round {number + 1} of {rounds}")
         for work in [*ROUNDS, *PEERS, *(LONG if number == 0 else ())]:
@@ -91,12 +92,15 @@ def main(
                 loads.append(os.getloadavg()[0])
                 if cost := measured(work, size):
                     costs.setdefault(work, []).append(cost)
+                else:
+                    failed.append(work)
     found = {
         "millions": millions,
         "machine": machine(),
         "python": platform.python_version(),
         "loads": loads,
         "costs": costs,
+        "failed": failed,
     }
     kept.write_text(json.dumps(found))
     sizes = [json.loads(path.read_text()) for path in sorted(folder.glob("*/found.json"))]

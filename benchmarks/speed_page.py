@@ -98,6 +98,8 @@ def page(sizes: Sequence[Found]) -> str:
         parts.append(_against_the_limit(costs, "bare_by_customer", SEGMENTS, ON_SEGMENTS))
         parts += [_loading(costs), _against_peers(costs)]
         parts += [_next_month(costs), _memory(costs, found["millions"])]
+        if found["failed"]:
+            parts.append(f"Failed: {', '.join(found['failed'])}.")
     if len(sizes) > 1:
         parts.append(_growth(sizes[0], sizes[-1]))
     parts.append(REPRODUCE)
@@ -252,7 +254,7 @@ def _linear(grown: float, times: float) -> str:
 
 REPRODUCE = """## To do it again
 
-`make bench` measures 1 million customers; a larger size is measured by
-`.venv/bin/python benchmarks/speed.py --millions 5`. What is not in a table was not measured; 20
-million customers and 200 million orders were not.
+`make bench` makes the data, measures 1 and 5 million customers (25 GB of disk) and writes this
+page; `.venv/bin/python benchmarks/speed.py --millions 20` adds a larger size. What is not in a
+table was not measured.
 """

@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 LOCK_PATIENCE_SECONDS = 30.0
+MOST_GIB = 2.5
+"""Memory that the embedded engine takes at most before it goes on in files beside the store."""
 _FATAL = re.compile(r"^(?:FATAL|IO|Out of Memory) Error", re.IGNORECASE)
 _LOCK_HOLDER = re.compile(r"Conflicting lock is held in (?P<who>.+?)\.(?: |$)", re.DOTALL)
 
@@ -266,6 +268,8 @@ class Store:
             engine = engine.execution_options(postgresql_readonly=True)
         try:
             with self._patiently(engine) as connection:
+                if self.capabilities.in_process and "memory_limit" not in self.url.query:
+                    _bound_memory(connection)
                 if repeatable and self.capabilities.one_thread:
                     connection.exec_driver_sql(self.capabilities.one_thread)
                     connection.rollback()
@@ -295,6 +299,15 @@ class Store:
                     self._announce(f"{self.name} is in use by another process; waiting")
                     told = True
                 time.sleep(0.2)
+
+
+def _bound_memory(connection: sa.Connection) -> None:
+    """Lower the engine's limit, which is most of the machine's memory, to the same everywhere."""
+    limit = connection.scalar(sa.select(sa.func.current_setting("memory_limit")))
+    number, unit = str(limit).split()
+    if unit == "TiB" or (unit == "GiB" and float(number) > MOST_GIB):
+        connection.exec_driver_sql(f"SET memory_limit = '{MOST_GIB} GiB'")
+    connection.rollback()
 
 
 def _make_tables(connection: sa.Connection) -> None:
