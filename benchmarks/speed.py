@@ -88,21 +88,22 @@ def main(
     for number in range(rounds):
         click.echo(f"round {number + 1} of {rounds}")
         for work in [*ROUNDS, *PEERS, *(LONG if number == 0 else ())]:
-            if not only or work in only:
-                loads.append(os.getloadavg()[0])
-                if cost := measured(work, size):
-                    costs.setdefault(work, []).append(cost)
-                else:
-                    failed.append(work)
-    found = {
-        "millions": millions,
-        "machine": machine(),
-        "python": platform.python_version(),
-        "loads": loads,
-        "costs": costs,
-        "failed": failed,
-    }
-    kept.write_text(json.dumps(found))
+            if only and work not in only:
+                continue
+            loads.append(os.getloadavg()[0])
+            if cost := measured(work, size):
+                costs.setdefault(work, []).append(cost)
+            else:
+                failed.append(work)
+            found = {
+                "millions": millions,
+                "machine": machine(),
+                "python": platform.python_version(),
+                "loads": loads,
+                "costs": costs,
+                "failed": failed,
+            }
+            kept.write_text(json.dumps(found))
     sizes = [json.loads(path.read_text()) for path in sorted(folder.glob("*/found.json"))]
     output.write_text(page(sorted(sizes, key=lambda each: float(each["millions"]))))
 

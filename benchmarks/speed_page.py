@@ -168,7 +168,7 @@ def _loading(costs: Costs) -> str:
 
 def _against_peers(costs: Costs) -> str:
     known = [peer for peer in PEERS if peer[0] in costs]
-    if not known:
+    if not known or not {"campaigns_1", "campaigns_50", "roll_up"} <= costs.keys():
         return ""
     one, fifty, kept = (costs[n]["cpu"] for n in ("campaigns_1", "campaigns_50", "roll_up"))
     rows = [
@@ -211,6 +211,8 @@ def _memory(costs: Costs, millions: float) -> str:
         for work, cost in costs.items()
         if work not in peers and not work.startswith("bare")
     }
+    if not own:
+        return ""
     work = max(own, key=lambda name: own[name])
     target = MOST_GIB.get(round(millions), LARGEST_GIB)
     return (
@@ -236,7 +238,10 @@ def _growth(small: Found, large: Found) -> str:
         if work in few and work in many:
             grown = many[work]["cpu"] / few[work]["cpu"]
             rows.append(f"| {said} | {grown:.1f} | {times:g} | {_linear(grown, times)} |")
+    campaigns = {f"campaigns_{n}" for n in (1, 10, 50)}
     for name, costs in ((small["millions"], few), (large["millions"], many)):
+        if not campaigns <= costs.keys():
+            continue
         one, ten, fifty = (costs[f"campaigns_{n}"]["cpu"] for n in (1, 10, 50))
         rows += [
             "",

@@ -1,0 +1,22 @@
+"""The memory of the embedded engine is the same on every machine, unless the URL names another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from loyalty_exp.store.engines import open_store
+
+
+@pytest.mark.parametrize(
+    ("asked", "held"), [("", "2.5 GiB"), ("?memory_limit=512MiB", "512.0 MiB")]
+)
+def test_memory_is_bounded(tmp_path: Path, asked: str, held: str) -> None:
+    store = open_store(f"duckdb:///{tmp_path / 'store.duckdb'}{asked}")
+    setting = sa.select(sa.func.current_setting("memory_limit"))
+    with store.write() as connection:
+        assert connection.scalar(setting) == held
+    with store.read(repeatable=True) as connection:
+        assert connection.scalar(setting) == held
