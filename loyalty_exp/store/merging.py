@@ -115,7 +115,10 @@ def _update_orders(
     judged = queries.arriving("verdicts", [*columns, *flags])
     judged.create(connection)
     names = [column.name for column in judged.columns]
+    queries.met.create(connection)
+    connection.execute(queries.meet(incoming))
     connection.execute(judged.insert().from_select(names, queries.verdicts(incoming, lines=lines)))
+    queries.met.drop(connection)
     ignored, changed, new = connection.execute(queries.count_verdicts(judged)).one()
     if changed:
         _take_out(connection, queries.replaced(judged, lines=lines))

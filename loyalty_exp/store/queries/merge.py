@@ -29,6 +29,8 @@ __all__ = [
     "insert_verdicts",
     "known_load",
     "last_load",
+    "meet",
+    "met",
     "new_costs",
     "new_exposures",
     "no_sales",
@@ -109,11 +111,10 @@ def _day(moment: sa.ColumnElement[object]) -> sa.ColumnElement[object]:
     return sa.cast(moment, sa.Date)
 
 
-def _same_key(incoming: sa.Table, *, lines: bool) -> sa.ColumnElement[bool]:
-    orders = tables.orders
-    key = orders.c.order_id == incoming.c.order_id
+def _same_key(kept: sa.Table, incoming: sa.Table, *, lines: bool) -> sa.ColumnElement[bool]:
+    key = kept.c.order_id == incoming.c.order_id
     if lines:
-        return sa.and_(key, _day(orders.c.ordered_at) == _day(incoming.c.ordered_at))
+        return sa.and_(key, _day(kept.c.ordered_at) == _day(incoming.c.ordered_at))
     return key
 
 
@@ -122,23 +123,39 @@ def _near(left: sa.ColumnElement[float], right: sa.ColumnElement[float]) -> sa.C
     return sa.func.abs(left - right) <= _NEAR * scale
 
 
-def _identical(incoming: sa.Table) -> sa.ColumnElement[bool]:
-    orders = tables.orders
+def _identical(kept: sa.Table, incoming: sa.Table) -> sa.ColumnElement[bool]:
     return sa.and_(
-        orders.c.order_id == incoming.c.order_id,
-        orders.c.customer == incoming.c.customer,
-        orders.c.ordered_at == incoming.c.ordered_at,
-        sa.func.coalesce(orders.c.channel, "") == sa.func.coalesce(incoming.c.channel, ""),
-        _near(orders.c.revenue, incoming.c.revenue),
-        _near(orders.c.margin, incoming.c.margin),
+        kept.c.order_id == incoming.c.order_id,
+        kept.c.customer == incoming.c.customer,
+        kept.c.ordered_at == incoming.c.ordered_at,
+        sa.func.coalesce(kept.c.channel, "") == sa.func.coalesce(incoming.c.channel, ""),
+        _near(kept.c.revenue, incoming.c.revenue),
+        _near(kept.c.margin, incoming.c.margin),
     )
 
 
-def verdicts(incoming: sa.Table, *, lines: bool) -> sa.Select[Any]:
-    """Each row read with whether its order is in the store, and is the same there."""
+_COMPARED = ("order_id", "customer", "ordered_at", "revenue", "margin", "channel")
+met = sa.Table(
+    "met",
+    sa.MetaData(),
+    *(sa.Column(name, tables.orders.c[name].type) for name in _COMPARED),
+    prefixes=["TEMPORARY"],
+)
+"""Orders of the store whose id comes again: few, where a source brings what is new."""
+
+
+def meet(incoming: sa.Table) -> sa.Insert:
+    """Fill `met`."""
     orders = tables.orders
-    known = sa.exists().select_from(orders).where(_same_key(incoming, lines=lines))
-    same = sa.exists().select_from(orders).where(_identical(incoming))
+    again = orders.c.order_id.in_(sa.select(incoming.c.order_id))
+    found = sa.select(*(orders.c[name] for name in _COMPARED)).where(again)
+    return met.insert().from_select(_COMPARED, found)
+
+
+def verdicts(incoming: sa.Table, *, lines: bool) -> sa.Select[Any]:
+    """Each row read with whether its order is in the store, and is the same there, by `met`."""
+    known = sa.exists().select_from(met).where(_same_key(met, incoming, lines=lines))
+    same = sa.exists().select_from(met).where(_identical(met, incoming))
     return sa.select(incoming, known.label("known"), same.label("same")).select_from(incoming)
 
 
@@ -156,7 +173,7 @@ def count_verdicts(judged: sa.Table) -> sa.Select[Any]:
 
 def replaced(judged: sa.Table, *, lines: bool) -> sa.ColumnElement[bool]:
     """Orders in the store of which the source has another content, unless it has this one too."""
-    key = _same_key(judged, lines=lines)
+    key = _same_key(tables.orders, judged, lines=lines)
     other = sa.exists().select_from(judged).where(key, sa.not_(judged.c.same))
     return sa.and_(other, sa.not_(_stays(judged)))
 
@@ -173,7 +190,7 @@ def no_sales(withdrawn: sa.Table) -> sa.ColumnElement[bool]:
 
 
 def _stays(judged: sa.Table) -> sa.ColumnElement[bool]:
-    return sa.exists().select_from(judged).where(_identical(judged), judged.c.same)
+    return sa.exists().select_from(judged).where(_identical(tables.orders, judged), judged.c.same)
 
 
 def any_orders() -> sa.Select[Any]:
