@@ -51,20 +51,29 @@ def largest_units(
         window = replace(window, metrics=window.metrics[:-1])
     else:
         window = replace(window, with_exposures=False)
-    pivot = _pivot(window)
-    total = sum((pivot.c[f"{metric}_{k}"] for k in range(closed)), start=sa.literal(0))
-    place = (
-        sa.func.row_number()
-        .over(partition_by=pivot.c.arm, order_by=(total.desc(), pivot.c.unit))
-        .label("place")
-    )
-    ranked = sa.select(pivot, place).cte("ranked")
+    largest = _largest(window, metric, closed, number).cte("largest")
+    pivot = _pivot(window, largest)
     names = window.variables
     return (
-        sa.select(ranked.c.arm, ranked.c.place, *(ranked.c[name] for name in names))
-        .where(ranked.c.place <= number)
-        .order_by(ranked.c.arm, ranked.c.place)
+        sa.select(pivot.c.arm, largest.c.place, *(pivot.c[name] for name in names))
+        .join_from(pivot, largest, pivot.c.unit == largest.c.unit)
+        .order_by(pivot.c.arm, largest.c.place)
     )
+
+
+def _largest(window: Window, metric: str, closed: int, number: int) -> sa.Select[Any]:
+    """(unit, place) of the units of each arm with the largest sum over the closed months."""
+    flows = _unit_flows(window)
+    figure = flows.c[metric] if metric != "net" else _net(flows)
+    first = max(window.first_month, window.start_month)
+    inside = sa.and_(flows.c.month >= first, flows.c.month < window.first_month + closed)
+    total = sa.func.sum(sa.case((inside, figure), else_=0)).label("total")
+    keys = (flows.c.unit, flows.c.arm)
+    totals = sa.select(*keys, total).group_by(*keys).subquery("totals")
+    order = (totals.c.total.desc(), totals.c.unit)
+    place = sa.func.row_number().over(partition_by=totals.c.arm, order_by=order).label("place")
+    ranked = sa.select(totals.c.unit, place).subquery("ranked")
+    return sa.select(ranked).where(ranked.c.place <= number)
 
 
 def cap(window: Window, metric: str) -> sa.Select[tuple[float | None]]:
@@ -132,9 +141,9 @@ def third_variables(
     return found
 
 
-def _pivot(window: Window) -> sa.CTE:
-    """One row a unit with every variable of the window."""
-    flows = _unit_flows(window)
+def _pivot(window: Window, only: sa.CTE | None = None) -> sa.CTE:
+    """One row a unit with every variable of the window; perhaps of some units only."""
+    flows = _unit_flows(window, only)
     month, start = flows.c.month, window.start_month
     before = sa.and_(month < start, month >= start - window.covariate_months)
 
@@ -160,14 +169,22 @@ def _pivot(window: Window) -> sa.CTE:
         columns += by_month(capped, "capped")
         columns.append(total(capped, before, "capped_x"))
     if window.with_exposures:
-        columns += by_month(sa.func.coalesce(flows.c.margin, 0) - flows.c.cost, "net")
+        columns += by_month(_net(flows), "net")
         reached = sa.func.coalesce(sa.func.max(flows.c.reached), 0)
         columns.append(sa.cast(reached, sa.Double).label("reached"))
     keys = [flows.c[name] for name in UNIT]
     return sa.select(*keys, *columns).group_by(*keys).cte("pivot")
 
 
-def _unit_flows(window: Window) -> sa.Subquery:
+def _net(flows: sa.Subquery) -> sa.ColumnElement[Any]:
+    """Margin less variable costs."""
+    return sa.func.coalesce(flows.c.margin, 0) - flows.c.cost
+
+
+def _unit_flows(window: Window, only: sa.CTE | None = None) -> sa.Subquery:
     """What each unit did in each month, and one row a unit without any."""
     columns = [window.roster.c[name] for name in ("customer", *UNIT)]
-    return flows_of(window, roster_of(window, *columns).subquery("roster"), UNIT)
+    roster = roster_of(window, *columns)
+    if only is not None:
+        roster = roster.where(window.roster.c.unit.in_(sa.select(only.c.unit)))
+    return flows_of(window, roster.subquery("roster"), UNIT)
