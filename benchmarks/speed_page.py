@@ -74,6 +74,14 @@ PEERS = (
     ("polars", "polars", 1.7),
     ("tea_tasting", "tea-tasting on DuckDB", 5.0),
 )
+WORKS = (
+    *(work for work, *_ in (*BARE, *SEGMENTS, *LOADS, *PEERS)),
+    *(bare for _, bare, _ in LOADS),
+    "bare_table",
+    "first_time",
+    "next_month",
+)
+"""Every piece of work that the page may show."""
 FIFTY, FIFTY_TARGET = 50, 10.0
 ON_PEERS = """### Peers
 
@@ -100,6 +108,8 @@ def page(sizes: Sequence[Found]) -> str:
         parts += [_next_month(costs), _memory(costs, found["millions"])]
         if found["failed"]:
             parts.append(f"Failed: {', '.join(found['failed'])}.")
+        if missing := [work for work in WORKS if work not in {*costs, *found["failed"]}]:
+            parts.append(f"Not measured at this size: {', '.join(missing)}.")
     if len(sizes) > 1:
         parts.append(_growth(sizes[0], sizes[-1]))
     parts.append(REPRODUCE)
@@ -147,9 +157,14 @@ def _loading(costs: Costs) -> str:
         "| file | runs | load, CPU s | bare read, CPU s | x | target | | peak GiB |",
         "|---|---:|---:|---:|---:|---:|---|---:|",
     ]
-    known = [each for each in LOADS if each[0] in costs and each[1] in costs]
+    known = [each for each in LOADS if each[0] in costs]
     for work, bare, words in known:
-        cost, read = costs[work], costs[bare]["cpu"]
+        cost = costs[work]
+        if bare not in costs:
+            figures = f"{cost['runs']} | {cost['cpu']:.1f} |  |  | <= {LOAD_TARGET:g} | not known"
+            rows.append(f"| {words} | {figures} | {cost['gib']:.2f} |")
+            continue
+        read = costs[bare]["cpu"]
         ratio = cost["cpu"] / read
         rows.append(
             f"| {words} | {cost['runs']} | {cost['cpu']:.1f} | {read:.2f} | {ratio:.1f} | "
