@@ -9,10 +9,10 @@ from loyalty_exp.report.checks import check_sentence
 from loyalty_exp.report.evidence import (
     checks_section,
     fading_section,
-    flow_section,
     plan_section,
     robustness_section,
 )
+from loyalty_exp.report.flow import flow_section
 from loyalty_exp.report.metrics import metric_name, metric_text, metric_unit, so_far
 from loyalty_exp.report.money import money_section
 from loyalty_exp.report.months import months_section
@@ -137,13 +137,15 @@ def arm_verdicts(t: Tongue, result: CampaignResult) -> tuple[VerdictLine, ...]:
     reading = t.date(first_reading(result.plan))
     several = len(result.arms) > 1
     for arm in result.arms:
-        subject = _("“%(arm)s”") % {"arm": arm_name(t, arm.arm)} if several else result.plan.name
+        name = arm_name(t, arm.arm) if several else result.plan.name
+        subject = _("“%(arm)s”") % {"arm": name}
         reason = _suspension(t, result, arm)
         line = verdict_line(t, subject, arm.verdict, reason=reason, reading=reading)
         if line.text not in [known.text for known in lines]:
             lines.append(line)
     if lines and all(arm.verdict.kind is VerdictKind.NO_DATA for arm in result.arms):
-        line = verdict_line(t, result.plan.name, result.arms[0].verdict, reading=reading)
+        name = _("“%(arm)s”") % {"arm": result.plan.name}
+        line = verdict_line(t, name, result.arms[0].verdict, reading=reading)
         return (line,)
     return tuple(lines)
 

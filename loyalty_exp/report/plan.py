@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from loyalty_exp.report.campaign import explanation
 from loyalty_exp.report.curves import Curve, Mark, curve
-from loyalty_exp.report.evidence import flow_note, flow_steps
+from loyalty_exp.report.flow import flow_note, flow_steps
 from loyalty_exp.report.metrics import metric_name
 from loyalty_exp.report.parts import said, sentence
 from loyalty_exp.report.plan_words import as_day, plan_sentence

@@ -97,7 +97,7 @@ def test_never_says_why(reason: str, word: str) -> None:
 def test_no_closed_month_gives_the_day_of_the_first_reading() -> None:
     empty = samples.empty()
     (line,) = arm_verdicts(EN, empty)
-    assert line.text == "Rentrée: no month is closed yet. First reading on 8 April 2026."
+    assert line.text == "“Rentrée”: no month is closed yet. First reading on 8 April 2026."
     assert first_reading(empty.plan) == dt.date(2026, 4, 8)
 
 
