@@ -91,6 +91,8 @@ customer; we start from the roll-up that a load keeps, and one column charges us
 For 50 campaigns a peer keeps its table and repeats its analysis: extrapolated from one, its joins
 left out.
 """
+SLOPES = """The regression and its sums in polars take the slope on the year before within the arms;
+tea-tasting and we take it over both together."""
 MOST_GIB = {5: 4.0}
 LARGEST_GIB = 8.0
 
@@ -202,7 +204,7 @@ def _against_peers(costs: Costs) -> str:
         )
     figures = ", ".join(f"{costs[work]['figure']:.6f} ({words})" for work, words, _ in known)
     own = costs["campaigns_1"]["figure"]
-    rows += ["", f"Effect on the year's revenue a customer: {own:.6f} (us), {figures}."]
+    rows += ["", f"Effect on the year's revenue a customer: {own:.6f} (us), {figures}.", SLOPES]
     return "\n".join(rows)
 
 
