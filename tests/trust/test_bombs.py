@@ -96,7 +96,10 @@ def test_a_parquet_file_that_no_memory_holds(tmp_path: Path) -> None:
     ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
     said = " ".join(ended.stderr.split())
     assert ended.returncode == 2, said
-    assert "does not fit into the memory" in said
+    # DuckDB 1.5.0 keeps the dictionary and sets the rows aside; later ones copy every cell.
+    assert (
+        "does not fit into the memory" in said or "100,000 of 103,000 rows cannot be used" in said
+    )
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     assert peak < 6 * 1024**3
     assert not (tmp_path / "loyalty.duckdb").exists()
