@@ -27,7 +27,7 @@ where there is no margin; `p_alive` probability of being still a customer, by th
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,7 +130,7 @@ def features(
 ) -> sa.Select[Any]:
     """One statement: a row for each customer who ordered up to the end of the as-of day.
 
-    Only what the columns need is computed; rhythm, scores and tiers cost a sort each.
+    Only what the columns need is computed; the rhythm costs a sort of the orders.
 
     Args:
         as_of: last day that counts, on the wall clock of the project.
@@ -149,17 +149,16 @@ def features(
     columns = _checked(columns, survival)
     tiers = tiers or TierRule()
     needed = _closure(columns)
-    ranked = _ranked(as_of, needed, running="tier" in needed and tiers.by == "share")
-    source: sa.FromClause = ranked
-    found: dict[str, Expression] = {column.name: column for column in ranked.c}
+    base = _base(as_of, needed)
+    source: sa.FromClause = base
+    found: dict[str, Expression] = {column.name: column for column in base.c}
     found["as_of"] = sa.literal(as_of, sa.Date)
-    if "tier" in needed:
-        bounds = _tier_bounds(ranked, tiers)
+    for bounds in _bounds(base, needed, tiers):
         source = source.join(bounds, sa.true())
-        found |= {"gold_from": bounds.c.gold_from, "silver_from": bounds.c.silver_from}
+        found |= {column.name: column for column in bounds.c}
     if "repeat_days" in needed:
         gaps = rhythm(as_of, median="median_gap_days" in needed)
-        source = source.outerjoin(gaps, gaps.c.customer == ranked.c.customer)
+        source = source.outerjoin(gaps, gaps.c.customer == base.c.customer)
         found |= {column.name: column for column in gaps.c if column.name != "customer"}
         found["repeat_days"] = sa.func.coalesce(gaps.c.repeat_days, 0, type_=sa.Integer)
         if "usual_gap_days" in needed:
@@ -167,8 +166,8 @@ def features(
             source = source.outerjoin(usual, sa.true())
             found["usual_gap_days"] = usual.c.usual_gap_days
     if "first_channel" in needed:
-        first = first_channels(as_of)
-        source = source.outerjoin(first, first.c.customer == ranked.c.customer)
+        first = first_channels(base)
+        source = source.outerjoin(first, first.c.customer == base.c.customer)
         found["first_channel"] = first.c.first_channel
 
     def value(name: str) -> Expression:
@@ -177,7 +176,7 @@ def features(
         return found[name] if name in found else _FORMULAS[name][1](value)
 
     wanted = [value(name).label(name) for name in FEATURES if name in columns]
-    return sa.select(ranked.c.customer, *wanted).select_from(source)
+    return sa.select(base.c.customer, *wanted).select_from(source)
 
 
 Expression = sa.ColumnElement[Any]
@@ -203,9 +202,15 @@ def _steady(amount: Expression) -> Expression:
     return sa.func.floor(amount * 1e6 + 0.5, type_=sa.Double)
 
 
-def _score(rank: Expression, population: Expression) -> Expression:
-    """1 + floor(5 (rank - 1) / population), in whole numbers on every engine."""
-    reached = [sa.case((5 * (rank - 1) >= fifth * population, 1), else_=0) for fifth in range(1, 5)]
+def _measure(value: Lookup, by: str) -> Expression:
+    """What customers are ranked by: amounts in steps that no order of addition can move."""
+    return _steady(value(by)) if by in _AMOUNTS else value(by)
+
+
+def _score(value: Lookup, name: str) -> Expression:
+    """1, and one more for each bound of the score that the customer reaches."""
+    measure = _measure(value, _SCORES[name])
+    reached = [sa.case((measure >= value(f"{name}_{fifth}"), 1), else_=0) for fifth in range(1, 5)]
     return 1 + reached[0] + reached[1] + reached[2] + reached[3]
 
 
@@ -224,11 +229,11 @@ def _tier(value: Lookup) -> Expression:
 
 
 def _value_band(value: Lookup) -> Expression:
-    place = 100 * (value("v_rank") - 1)
+    margin = _steady(value("margin_24m"))
     return sa.case(
-        (_steady(value("margin_24m")) <= 0, "low"),
-        (place < 20 * value("population"), "high"),
-        (place < 50 * value("population"), "medium"),
+        (margin <= 0, "low"),
+        (margin >= value("high_from"), "high"),
+        (margin >= value("medium_from"), "medium"),
         else_="low",
     )
 
@@ -262,26 +267,25 @@ _FORMULAS: dict[str, tuple[tuple[str, ...], Callable[[Lookup], Expression]]] = {
         ("first_on",),
         lambda value: sa.func.substr(sa.cast(value("first_on"), sa.Text), 1, 7, type_=sa.Text),
     ),
-    "r": (("r_rank",), lambda value: _score(value("r_rank"), value("population"))),
-    "f": (("f_rank",), lambda value: _score(value("f_rank"), value("population"))),
-    "m": (("m_rank",), lambda value: _score(value("m_rank"), value("population"))),
+    "r": (("last_on",), lambda value: _score(value, "r")),
+    "f": (("orders_12m",), lambda value: _score(value, "f")),
+    "m": (("revenue_12m",), lambda value: _score(value, "m")),
     "tier": (("revenue_12m",), _tier),
-    "value_band": (("v_rank", "margin_24m"), _value_band),
+    "value_band": (("margin_24m",), _value_band),
     "p_alive": (("repeat_days", "tenure_days", "active_span_days"), lambda _: sa.null()),
 }
 """Columns computed from others: their names, and the formula."""
 
-_RANKS: dict[str, tuple[str, bool]] = {
-    "r_rank": ("last_on", False),
-    "f_rank": ("orders_12m", False),
-    "m_rank": ("revenue_12m", False),
-    "v_rank": ("margin_24m", True),
-}
-"""Ranks among all customers: by what, and whether the largest comes first."""
+_SCORES = {"r": "last_on", "f": "orders_12m", "m": "revenue_12m"}
+"""What the customers are scored by; the largest is the best."""
 
 _AMOUNTS = ("revenue_12m", "margin_24m")
 
-_RHYTHM = {"median_gap_days": ("repeat_days",), "usual_gap_days": ("median_gap_days",)}
+_NEEDS = {
+    "median_gap_days": ("repeat_days",),
+    "usual_gap_days": ("median_gap_days",),
+    "first_channel": ("first_at",),
+}
 """The gaps are counted when their median is wanted; all medians give the usual gap."""
 
 
@@ -293,8 +297,7 @@ def _closure(columns: Collection[str]) -> frozenset[str]:
         name = pending.pop()
         needed.add(name)
         pending.extend(_FORMULAS[name][0] if name in _FORMULAS else ())
-        pending.extend([_RANKS[name][0]] if name in _RANKS else ())
-        pending.extend(_RHYTHM.get(name, ()))
+        pending.extend(_NEEDS.get(name, ()))
     return frozenset(needed)
 
 
@@ -314,6 +317,7 @@ def _totals(as_of: dt.date) -> dict[str, Expression]:
     return {
         "last_on": sa.cast(sa.func.max(ordered), sa.Date),
         "first_on": sa.cast(sa.func.min(ordered), sa.Date),
+        "first_at": sa.func.min(ordered, type_=sa.DateTime),
         "orders_12m": count(at >= year),
         "revenue_12m": total(orders.c.revenue, at >= year),
         "margin_12m": total(orders.c.margin, at >= year),
@@ -325,51 +329,98 @@ def _totals(as_of: dt.date) -> dict[str, Expression]:
     }
 
 
-def _ranked(as_of: dt.date, needed: frozenset[str], *, running: bool) -> sa.CTE:
-    """A row a customer who ordered: totals, ranks, and the revenue of the larger customers."""
-    placed = orders.c.revenue >= 0
-    base = (
+def _base(as_of: dt.date, needed: frozenset[str]) -> sa.CTE:
+    """A row a customer who ordered, with totals."""
+    return (
         sa.select(
             orders.c.customer,
             *(total.label(name) for name, total in _totals(as_of).items() if name in needed),
         )
         .where(until(as_of))
         .group_by(orders.c.customer)
-        .having(sa.func.count(sa.case((placed, 1))) > 0)
-        .subquery("base")
+        .having(sa.func.count(sa.case((orders.c.revenue >= 0, 1))) > 0)
+        .cte()
     )
-    extra: list[Expression] = []
-    for name, (by, downwards) in _RANKS.items():
-        if name in needed:
-            measure = _steady(base.c[by]) if by in _AMOUNTS else base.c[by]
-            order = measure.desc() if downwards else measure
-            extra.append(sa.func.rank(type_=sa.Integer).over(order_by=order).label(name))
-    if extra:
-        extra.append(sa.func.count(type_=sa.Integer).over().label("population"))
-    if running:
-        steady = _steady(base.c.revenue_12m)
-        positive = sa.func.sum(sa.case((steady > 0, steady), else_=0), type_=sa.Double)
-        largest_first = positive.over(order_by=steady.desc(), rows=(None, 0))
-        extra += [steady.label("steady"), largest_first.label("running")]
-        extra.append(positive.over().label("all_revenue"))
-    return sa.select(base, *extra).cte()
 
 
-def _tier_bounds(ranked: sa.CTE, tiers: TierRule) -> sa.Subquery:
-    """One row: the smallest revenue_12m of a gold and of a silver customer, in millionths.
+def _bounds(base: sa.CTE, needed: frozenset[str], tiers: TierRule) -> Iterator[sa.Subquery]:
+    """From where on customers have a score, a tier or a band: tables of one row.
 
-    The running sum before a customer depends on the order of ties, but not the value at which it
-    passes a share: ties stay together.
+    Nobody is ranked: equal values are counted together, so that ties stay together, and only the
+    counts are put in order.
     """
+    for name, by in _SCORES.items():
+        if name in needed:
+            yield _fifths(base, name, by)
+    if "value_band" in needed:
+        yield _value_bounds(base)
+    if "tier" in needed:
+        yield _tier_bounds(base, tiers)
+
+
+def _histogram(base: sa.CTE, by: str) -> sa.Subquery:
+    """Rows of (x, below, upto): customers with less than x, and with x or less; `n` of all."""
+    values = sa.select(_measure(base.c.__getitem__, by).label("x")).subquery()
+    count = sa.func.count(type_=sa.BigInteger).label("same")
+    counted = sa.select(values.c.x, count).group_by(values.c.x).subquery()
+    upto = sa.func.sum(counted.c.same).over(order_by=counted.c.x)
+    everyone = sa.func.sum(counted.c.same).over()
+    return sa.select(
+        counted.c.x,
+        (upto - counted.c.same).label("below"),
+        upto.label("upto"),
+        everyone.label("n"),
+    ).subquery()
+
+
+def _smallest(column: Expression, inside: Expression, name: str) -> Expression:
+    return sa.func.min(sa.case((inside, column)), type_=column.type).label(name)
+
+
+def _fifths(base: sa.CTE, name: str, by: str) -> sa.Subquery:
+    """The values at which each fifth of the customers is below: scores 2 to 5 begin there."""
+    counts = _histogram(base, by)
+    return sa.select(
+        *(
+            _smallest(counts.c.x, 5 * counts.c.below >= fifth * counts.c.n, f"{name}_{fifth}")
+            for fifth in range(1, 5)
+        )
+    ).subquery()
+
+
+def _value_bounds(base: sa.CTE) -> sa.Subquery:
+    """The values above which less than 20 %, and less than 50 %, of the customers are."""
+    counts = _histogram(base, "margin_24m")
+    above = 100 * (counts.c.n - counts.c.upto)
+    shares = {"high_from": 20, "medium_from": 50}
+    return sa.select(
+        *(_smallest(counts.c.x, above < share * counts.c.n, name) for name, share in shares.items())
+    ).subquery()
+
+
+def _tier_bounds(base: sa.CTE, tiers: TierRule) -> sa.Subquery:
+    """The smallest revenue_12m of a gold and of a silver customer, in millionths."""
     if tiers.by == "revenue":
         gold, silver = (sa.literal(x * 1e6, sa.Double) for x in (tiers.gold, tiers.silver))
-        return sa.select(gold.label("gold_from"), silver.label("silver_from")).subquery("bounds")
-    before = ranked.c.running - ranked.c.steady
+        return sa.select(gold.label("gold_from"), silver.label("silver_from")).subquery()
+    values = sa.select(_measure(base.c.__getitem__, "revenue_12m").label("x")).subquery()
+    summed = (
+        sa.select(values.c.x, sa.func.sum(values.c.x, type_=sa.Double).label("together"))
+        .where(values.c.x > 0)
+        .group_by(values.c.x)
+        .subquery()
+    )
+    larger = sa.func.sum(summed.c.together, type_=sa.Double).over(
+        order_by=summed.c.x.desc(), rows=(None, 0)
+    )
+    before = (larger - summed.c.together).label("before")
+    everything = sa.func.sum(summed.c.together, type_=sa.Double).over().label("everything")
+    running = sa.select(summed.c.x, before, everything).subquery()
 
-    def smallest(share: float) -> Expression:
-        inside = before < share * (1 - _TOLERANCE) * ranked.c.all_revenue
-        return sa.func.min(sa.case((sa.and_(ranked.c.steady > 0, inside), ranked.c.steady)))
+    def reach(share: float) -> Expression:
+        return running.c.before < share * (1 - _TOLERANCE) * running.c.everything
 
     return sa.select(
-        smallest(tiers.gold).label("gold_from"), smallest(tiers.silver).label("silver_from")
-    ).subquery("bounds")
+        _smallest(running.c.x, reach(tiers.gold), "gold_from"),
+        _smallest(running.c.x, reach(tiers.silver), "silver_from"),
+    ).subquery()

@@ -56,18 +56,17 @@ def usual_gap(of: sa.CTE) -> sa.Subquery:
     return sa.select(middle.label("usual_gap_days")).subquery("usual")
 
 
-def first_channels(as_of: dt.date) -> sa.Subquery:
-    """Channel of the first order; of two at the same moment, the first in the alphabet."""
-    turn = sa.func.row_number().over(
-        partition_by=orders.c.customer, order_by=(orders.c.ordered_at, orders.c.channel)
-    )
-    numbered = (
-        sa.select(orders.c.customer, orders.c.channel.label("first_channel"), turn.label("turn"))
-        .where(orders.c.revenue >= 0, until(as_of))
-        .subquery("numbered")
-    )
+def first_channels(firsts: sa.FromClause) -> sa.Subquery:
+    """Channel of the first order; of two at the same moment, the first in the alphabet.
+
+    Args:
+        firsts: a row a customer, with the moment `first_at` of the first order.
+    """
+    same = sa.and_(orders.c.customer == firsts.c.customer, orders.c.ordered_at == firsts.c.first_at)
     return (
-        sa.select(numbered.c.customer, numbered.c.first_channel)
-        .where(numbered.c.turn == 1)
+        sa.select(orders.c.customer, sa.func.min(orders.c.channel).label("first_channel"))
+        .join_from(orders, firsts, same)
+        .where(orders.c.revenue >= 0)
+        .group_by(orders.c.customer)
         .subquery("first_orders")
     )
