@@ -394,16 +394,15 @@ def armed(units: sa.FromClause, drawn: Draw) -> sa.Subquery:
     digest = sa.func.md5(sa.func.concat(f"{drawn.salt}:", units.c.unit)).label("digest")
     keyed = sa.select(units, digest).cte("keyed")
     ends = _ends(keyed, drawn)
-    arm = sa.case(
-        *((_up_to(keyed, ends, place), name) for place, name in enumerate(drawn.arms)), else_=None
-    )
-    names = [column.name for column in units.c]
-    found = (
-        sa.select(*(keyed.c[name] for name in names), arm.label("arm"))
+    last = len(drawn.arms) - 1
+    earlier = [(_up_to(keyed, ends, place), arm) for place, arm in enumerate(drawn.arms[:-1])]
+    arm = sa.case(*earlier, else_=drawn.arms[-1])
+    return (
+        sa.select(*(keyed.c[column.name] for column in units.c), arm.label("arm"))
         .join_from(keyed, ends, keyed.c.stratum == ends.c.stratum)
-        .subquery("found")
+        .where(_up_to(keyed, ends, last))
+        .subquery("drawn")
     )
-    return sa.select(found).where(found.c.arm.is_not(None)).subquery("drawn")
 
 
 def _up_to(keyed: sa.CTE, ends: sa.Subquery, place: int) -> sa.ColumnElement[bool]:
