@@ -53,7 +53,7 @@ audit: $(INSTALLED)  ## known vulnerabilities, where a service can be asked; fil
 test-engines: $(INSTALLED)  ## every engine at hand: PostgreSQL, Spark where there is Java, dialects
 	sh .ci/debian-packages
 	sh .ci/spark $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[warehouses]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[warehouses]'
 	$(BIN)/pytest tests/engines
 
 $(INSTALLED): pyproject.toml constraints.txt

@@ -125,8 +125,13 @@ class Project:
         self._progress = progress
         self._segments = DeclaredSegments(declaration.segments)
         project = declaration.project
-        shown = project.database if "${" in project.database else ""
-        self.store = open_store(_beside(project.database_url, self.base), progress, shown)
+        registry = project.registry_address
+        self.store = open_store(
+            _beside(project.database_url, self.base),
+            progress,
+            project.database if "${" in project.database else "",
+            registry_url=None if registry is None else _beside(registry, self.base),
+        )
 
     def load(self) -> list[LoadReport]:
         """Read every declared source into the store; loading the same file twice changes nothing.
@@ -262,7 +267,7 @@ class Project:
             text = 'a day is for further waves, of campaigns with enrolment = "rolling"'
             raise LaunchError(f"{campaign_id} is drawn once, for {campaign.start}: {text}")
         if push_table is not None:
-            check_table(push_table)
+            check_table(push_table, self.store.url.get_backend_name())
         with self.store.write(repeatable=True) as connection:
             launch = Launch(
                 campaign_id,
@@ -623,8 +628,8 @@ def _version() -> str:
 
 def _beside(url: str, base: Path) -> str:
     """A file database's URL with its relative path taken from the declaration's folder."""
-    parsed = parsed_address(url)
-    if parsed.get_backend_name() != "duckdb" or parsed.database in {None, ":memory:"}:
+    parsed, embedded = parsed_address(url), {"duckdb", "sqlite"}
+    if parsed.get_backend_name() not in embedded or parsed.database in {None, "", ":memory:"}:
         return url
     return parsed.set(database=str(base / str(parsed.database))).render_as_string(
         hide_password=False

@@ -7,6 +7,7 @@ returns findings, never raises for what a user wrote.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -211,6 +212,7 @@ def of_segments(data: Raw) -> Iterator[Finding]:
 def of_declaration(data: Raw) -> Iterator[Finding]:
     """Names that refer to other tables, rules, and what one table needs of another."""
     yield from _sources(_table(data, "data"))
+    yield from _registry(_table(data, "project"))
     yield from _margin(data)
     yield from _rules(data)
     yield from _ids(_table(data, "campaign"))
@@ -223,6 +225,24 @@ def of_declaration(data: Raw) -> Iterator[Finding]:
                 *_attributes_known(campaign, attributes, has_customers=_has_customers(data)),
             ):
                 yield Finding(("campaign", key, *found.loc), found.text, found.hint)
+
+
+def _registry(project: Raw) -> Iterator[Finding]:
+    """Spark has no transactions, so that launches are registered elsewhere; others have."""
+    database, registry = (project.get(key) for key in ("database", "registry_url"))
+    of_spark = isinstance(database, str) and bool(re.match(r"spark(\+\w+)?://", database))
+    if of_spark and registry is None:
+        text = "a second database is needed with Spark, which has no transactions for launches"
+        yield Finding(
+            ("project", "database"), text, 'registry_url = "sqlite:///registry.db" below it'
+        )
+    if isinstance(database, str) and not of_spark and "://" in database and registry is not None:
+        yield Finding(("project", "registry_url"), "only Spark needs it: take it out")
+    backend = registry.partition("://")[0].partition("+")[0] if isinstance(registry, str) else ""
+    known = ("sqlite", "duckdb", "postgresql")
+    if of_spark and backend and not backend.startswith("$") and backend not in known:
+        text = f"a registry is kept in {in_words(known)}"
+        yield Finding(("project", "registry_url"), text)
 
 
 def _has_customers(data: Raw) -> bool:

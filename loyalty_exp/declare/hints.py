@@ -168,7 +168,7 @@ def currency_hint(value: object) -> str | None:
 
 DIALECTS = (
     "duckdb", "postgresql", "sqlite", "snowflake", "bigquery", "databricks", "trino",
-    "clickhousedb", "mysql", "mariadb", "mssql", "oracle", "redshift", "sc",
+    "clickhousedb", "spark", "mysql", "mariadb", "mssql", "oracle", "redshift", "sc",
 )  # fmt: skip
 
 

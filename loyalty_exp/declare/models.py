@@ -104,8 +104,8 @@ class Project(Table):
     )
     registry_url: Database | None = Field(
         default=None,
-        description="Address of a second, small database for the registry of launches, when the "
-        "first one suits no small writes.",
+        description="Address of a second, small database for the registry of launches: needed "
+        "when the first is Spark, such as sqlite:///registry.db.",
     )
     settle_days: Annotated[int, Field(ge=0, le=90), whole(0, 90)] = Field(
         default=7, description="Days after the end of a month until its figures count as closed."

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.errors import LaunchError
+from loyalty_exp.store.engines import capabilities_of
 from loyalty_exp.store.queries import lists as queries
 
 __all__ = [
@@ -211,12 +212,22 @@ def write_private(
         writer.writerows([safe_cell(cell) for cell in row] for row in rows)
 
 
-def check_table(table: str) -> None:
-    """Refuse a name that lists cannot be pushed to.
+def check_table(table: str, engine: str) -> None:
+    """Refuse a table that lists cannot be pushed to.
+
+    Args:
+        table: its name.
+        engine: of the store.
 
     Raises:
-        LaunchError: it is no plain name, or that of a table of the store.
+        LaunchError: it is no plain name, or that of a table of the store, or the engine cannot
+            say later which tables hold lists.
     """
+    if not capabilities_of(engine).lists_tables:
+        raise LaunchError(
+            f"lists are not pushed into a table of {engine}: forgetting a person could not reach "
+            "it there; the lists are written as files"
+        )
     if not _TABLE_NAME.fullmatch(table) or table.lower() in queries.OWN_TABLES:
         raise LaunchError(
             f"{table!r} cannot be the table of the lists: letters, digits and _ are expected, "
@@ -242,9 +253,9 @@ def push_lists(
         How many rows were put; 0 when the wave was there already.
 
     Raises:
-        LaunchError: the name is not allowed, or the table there has other columns.
+        LaunchError: the table is not allowed, or the one there has other columns.
     """
-    check_table(table)
+    check_table(table, connection.dialect.name)
     target = queries.pushed_table(table)
     target.create(connection, checkfirst=True)
     try:

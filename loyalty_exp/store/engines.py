@@ -41,44 +41,66 @@ _LOCK_HOLDER = re.compile(r"Conflicting lock is held in (?P<who>.+?)\.(?: |$)", 
 class Capabilities:
     """What an engine can do that others cannot."""
 
-    single_writer: bool
+    keeps: frozenset[str] = frozenset()
+    """Which of FACTS and REGISTRY it was run with; statements alone can run on others."""
+    single_writer: bool = False
     """One process at a time may write, and it shuts out readers (DuckDB's file lock)."""
-    reads_files: bool
-    """The engine itself reads CSV and Parquet."""
+    embedded: bool = False
+    """A file of this machine, no server."""
+    arrival: str = ""
+    """How rows read come in: a `view` of their file, `copy` through COPY, `sent` in batches."""
     one_thread: str = ""
     """Statement that makes the order of additions the same in every run; empty if there is none."""
     in_process: bool = False
     """Rows come without a wire, as Arrow: moments are added up by BLAS instead of the engine."""
     most_columns: int | None = None
     """How many columns a result may have."""
-    keeps_store: bool = True
-    """Has the transactions that a launch needs, and was run; statements alone can run on others."""
+    opened_with: tuple[str, ...] = ()
+    """What a new file begins with."""
+    snapshot: tuple[str, ...] = ()
+    """What a transaction begins with that reads one state throughout."""
+    lists_tables: bool = True
+    """Knows by `information_schema` which tables there are, so that lists may be pushed to one."""
     writer_lock: tuple[str, ...] = ()
     """What a writing transaction begins with, so that writers take turns; () where a file lock
     does it."""
 
 
+FACTS, REGISTRY = "facts", "registry"
+_BOTH = frozenset({FACTS, REGISTRY})
+
 CAPABILITIES = {
     "duckdb": Capabilities(
-        single_writer=True, reads_files=True, one_thread="SET threads = 1", in_process=True
+        keeps=_BOTH,
+        single_writer=True,
+        embedded=True,
+        arrival="view",
+        one_thread="SET threads = 1",
+        in_process=True,
     ),
     "postgresql": Capabilities(
-        single_writer=False,
-        reads_files=False,
+        keeps=_BOTH,
+        arrival="copy",
         most_columns=1600,
+        snapshot=("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",),
         writer_lock=(
             f"SET LOCAL lock_timeout = '{LOCK_PATIENCE_SECONDS:.0f}s'",
             "SELECT pg_advisory_xact_lock(hashtext('loyalty_exp'))",
         ),
     ),
-    "spark": Capabilities(single_writer=False, reads_files=True, keeps_store=False),
-    "databricks": Capabilities(single_writer=False, reads_files=True, keeps_store=False),
-    "snowflake": Capabilities(single_writer=False, reads_files=False, keeps_store=False),
-    "bigquery": Capabilities(
-        single_writer=False, reads_files=False, keeps_store=False, most_columns=10_000
+    "sqlite": Capabilities(
+        keeps=frozenset({REGISTRY}),
+        embedded=True,
+        opened_with=("PRAGMA journal_mode = WAL",),
+        snapshot=("BEGIN",),
+        writer_lock=("BEGIN IMMEDIATE",),
     ),
-    "trino": Capabilities(single_writer=False, reads_files=False, keeps_store=False),
-    "clickhousedb": Capabilities(single_writer=False, reads_files=True, keeps_store=False),
+    "spark": Capabilities(keeps=frozenset({FACTS}), arrival="sent", lists_tables=False),
+    "databricks": Capabilities(),
+    "snowflake": Capabilities(),
+    "bigquery": Capabilities(most_columns=10_000),
+    "trino": Capabilities(),
+    "clickhousedb": Capabilities(),
 }
 sa.dialects.registry.register("spark", "loyalty_exp.store.spark", "SparkDialect")
 
@@ -92,17 +114,22 @@ class Store:
     """One database: opens short transactions, read-only or writing."""
 
     def __init__(
-        self, url: str, announce: Callable[[str], None] = lambda _: None, shown: str = ""
+        self,
+        url: str,
+        announce: Callable[[str], None] = lambda _: None,
+        shown: str = "",
+        make: Callable[[sa.Connection], None] | None = None,
     ) -> None:
         self.url = sa.make_url(url)
         self._shown = shown
         self.capabilities = CAPABILITIES[self.url.get_backend_name()]
         self._announce = announce
+        self._make = make or _make_tables
 
     @property
     def path(self) -> Path | None:
         """The file of an embedded store, or None for a server."""
-        if self.capabilities.single_writer and self.url.database not in (None, ":memory:"):
+        if self.capabilities.embedded and self.url.database not in (None, "", ":memory:"):
             return Path(str(self.url.database))
         return None
 
@@ -150,7 +177,7 @@ class Store:
             ):
                 for statement in self.capabilities.writer_lock:
                     connection.exec_driver_sql(statement)
-                _make_tables(connection)
+                self._make(connection)
                 yield connection
 
     @contextlib.contextmanager
@@ -180,7 +207,7 @@ class Store:
             StoreError: there is no room for a second file, or another process holds the store.
         """
         path = self.path
-        if path is None:
+        if path is None or not self.capabilities.single_writer:
             return
         fresh = path.with_name(f"{path.name}.compact")
         fresh.unlink(missing_ok=True)
@@ -217,7 +244,9 @@ class Store:
             engine = sa.create_engine(self.url.set(database=str(fresh)), poolclass=sa.NullPool)
             try:
                 with engine.begin() as connection:
-                    _make_tables(connection)
+                    for statement in self.capabilities.opened_with:
+                        connection.exec_driver_sql(statement)
+                    self._make(connection)
             except sa.exc.ProgrammingError as error:  # an option that DuckDB does not know
                 raise StoreError(f"{self.name}: cannot be opened: {error.orig}") from error
             finally:
@@ -370,7 +399,11 @@ def parsed_address(url: str) -> sa.URL:
 
 
 def open_store(
-    url: str, announce: Callable[[str], None] = lambda _: None, shown: str = ""
+    url: str,
+    announce: Callable[[str], None] = lambda _: None,
+    shown: str = "",
+    *,
+    registry_url: str | None = None,
 ) -> Store:
     """The store of a declaration's database URL.
 
@@ -378,18 +411,38 @@ def open_store(
         url: a SQLAlchemy URL; `duckdb:///loyalty.duckdb` needs no server.
         announce: called with a sentence when the store must be waited for.
         shown: what messages call it, where the address holds what the environment gave.
+        registry_url: of the registry, for an engine that keeps facts only.
 
     Raises:
-        StoreError: the engine is not supported.
+        StoreError: the engine is not supported, or not as what it is named for.
     """
+    keeps = _keeps(url)
+    if keeps == _BOTH and registry_url is None:
+        return Store(url, announce, shown)
     backend = parsed_address(url).get_backend_name()
-    capabilities = CAPABILITIES.get(backend)
-    if capabilities is not None and not capabilities.keeps_store:
+    if FACTS not in keeps:
         raise StoreError(
-            f"{backend} runs the statements but keeps no store: a launch needs transactions; "
-            "use duckdb or postgresql as the database (docs/engines.md)"
+            f"{backend} keeps no facts here; as database use duckdb, postgresql or spark "
+            "(docs/engines.md)"
         )
-    if capabilities is None:
-        known = ", ".join(sorted(name for name, can in CAPABILITIES.items() if can.keeps_store))
+    if keeps == _BOTH:
+        raise StoreError(f"{backend} keeps its own registry: take registry_url out")
+    if registry_url is None:
+        raise StoreError(
+            f"{backend} has no transactions, and a launch needs one: add "
+            'registry_url = "sqlite:///registry.db" under [project] (docs/engines.md)'
+        )
+    if REGISTRY not in _keeps(registry_url):
+        other = parsed_address(registry_url).get_backend_name()
+        raise StoreError(f"{other} keeps no registry; use sqlite, duckdb or postgresql for it")
+    from loyalty_exp.store.split import SplitStore  # noqa: PLC0415  it builds on this module
+
+    return SplitStore(url, registry_url, announce)
+
+
+def _keeps(url: str) -> frozenset[str]:
+    backend = parsed_address(url).get_backend_name()
+    if backend not in CAPABILITIES:
+        known = ", ".join(sorted(name for name, can in CAPABILITIES.items() if can.keeps))
         raise StoreError(f"{backend} is not a supported engine; supported: {known}")
-    return Store(url, announce, shown)
+    return CAPABILITIES[backend].keeps

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from loyalty_exp.errors import StoreError
 from loyalty_exp.store import tables
+from loyalty_exp.store.engines import capabilities_of
 from loyalty_exp.store.etl import Staged, connect
 from loyalty_exp.store.queries import draw, load
 from loyalty_exp.store.queries import erase as queries
@@ -121,7 +122,7 @@ def forget_person(connection: sa.Connection, customer: str, now: dt.datetime) ->
     }
     gone = people.delete().where(people.c.customer == customer)
     rows["customers"] = connection.execute(gone).rowcount
-    for name in connection.scalars(queries.pushed_tables()).all():
+    for name in _pushed(connection):
         rows[name] = connection.execute(queries.withdrawn(name, customer)).rowcount
     if not again and not any(rows.values()):
         raise StoreError("nothing is held about this customer; ids are written as in the sources")
@@ -141,6 +142,13 @@ def _new_key(connection: sa.Connection) -> str:
     key = secrets.token_hex(32)
     connection.execute(tables.keys.insert().values(name=KEY, secret=key))
     return key
+
+
+def _pushed(connection: sa.Connection) -> list[str]:
+    """Names of the tables that lists were pushed to."""
+    if not capabilities_of(connection.dialect.name).lists_tables:
+        return []
+    return list(connection.scalars(queries.pushed_tables()))
 
 
 def _roster_sum(connection: sa.Connection, wave: tuple[str, int]) -> int:
@@ -171,7 +179,7 @@ def person_data(connection: sa.Connection, customer: str) -> PersonalData:
         )
         for table in queries.HOLDERS
     }
-    for name in connection.scalars(queries.pushed_tables()).all():
+    for name in _pushed(connection):
         found = connection.execute(queries.pushed_rows_of(name, customer)).mappings()
         rows[name] = tuple(dict(row) for row in found)
     key = customer_key(connection)

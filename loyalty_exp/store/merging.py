@@ -9,14 +9,18 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
 from loyalty_exp.store import tables
+from loyalty_exp.store.engines import capabilities_of
 from loyalty_exp.store.etl import Staged, connect
 from loyalty_exp.store.queries import load as reading
 from loyalty_exp.store.queries import merge as queries
+
+if TYPE_CHECKING:
+    from loyalty_exp.store.split import SplitConnection
 
 __all__ = ["Merged", "arrive", "keep_rejects", "leave", "merge"]
 
@@ -178,10 +182,14 @@ def arrive(
     rows: Path,
     folder: Path,
 ) -> sa.Table:
-    """Staged rows as a temporary table of the store: read in place, or sent through COPY."""
+    """Staged rows as a temporary table of the store: read in place, or sent to the engine."""
     table = queries.arriving(name, [sa.Column(each.name, each.type) for each in columns])
-    if connection.dialect.name == "duckdb":
+    arrival = capabilities_of(connection.dialect.name).arrival
+    if arrival == "view":
         connection.exec_driver_sql(reading.view_parquet(name, rows))
+        return table
+    if arrival == "sent":
+        cast("SplitConnection", connection).receive(table, rows)
         return table
     table.create(connection)
     text = folder / f"{name}.csv"
@@ -201,7 +209,8 @@ def arrive(
 
 def leave(connection: sa.Connection, table: sa.Table) -> None:
     """Forget a temporary table."""
-    if connection.dialect.name == "duckdb" and table.name != "verdicts":
+    arrival = capabilities_of(connection.dialect.name).arrival
+    if arrival == "view" and table.name != "verdicts":
         connection.exec_driver_sql(reading.drop_view(table.name))
     else:
         table.drop(connection)

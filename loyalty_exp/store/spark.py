@@ -1,11 +1,13 @@
 """Apache Spark behind SQLAlchemy: our statements as Spark's SQL, run by `spark.sql()`.
 
-Reads and appends only: Spark's plain tables have no transaction, so no registry is kept in them.
+Every statement is final here; what makes a change whole or not at all is `split`.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +15,13 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.engine.interfaces import BindTyping
 from sqlalchemy.sql.compiler import GenericTypeCompiler, IdentifierPreparer, SQLCompiler
 
-__all__ = ["SparkDialect"]
+__all__ = ["FRAME", "OWN_TABLES", "SparkDialect", "type_of"]
+
+FRAME = "spark_frame"
+"""Execution option: keep the result in Spark, as the attribute `frame` of the cursor."""
+
+OWN_TABLES = "own_tables"
+"""Key of a connection's info: the tables that are there, for one that knows its own."""
 
 
 class _Compiler(SQLCompiler):
@@ -44,7 +52,7 @@ class _Types(GenericTypeCompiler):
 
     def visit_numeric(self, type_: Any, **kw: Any) -> str:  # noqa: ARG002
         """Exact numbers."""
-        return f"DECIMAL({type_.precision}, {type_.scale or 0})"
+        return f"DECIMAL({type_.precision or 38}, {type_.scale or 0})"
 
 
 class _Names(IdentifierPreparer):
@@ -55,7 +63,10 @@ class _Names(IdentifierPreparer):
 
 
 class SparkDialect(DefaultDialect):
-    """`spark://` is the session at hand; `spark://host:15002` a Spark Connect server."""
+    """`spark://` is the session at hand; `spark://host:15002` a Spark Connect server.
+
+    `?location=` names the folder of the store's files; else one in Spark's warehouse.
+    """
 
     name = "spark"
     driver = "pyspark"
@@ -65,6 +76,7 @@ class SparkDialect(DefaultDialect):
     supports_statement_cache = True
     supports_native_boolean = True
     supports_native_decimal = True
+    div_is_floordiv = False
     supports_sane_rowcount = False
     supports_multivalues_insert = True
     requires_name_normalize = False
@@ -86,12 +98,26 @@ class SparkDialect(DefaultDialect):
     def initialize(self, connection: Any) -> None:
         """Nothing to ask the server."""
 
+    def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        """Run a statement; its rows are fetched unless the frame is asked for."""
+        fetch = context is None or not context.execution_options.get(FRAME)
+        cursor.execute(statement, parameters, fetch=fetch)
+
     def do_rollback(self, dbapi_connection: Any) -> None:
         """No transaction to roll back."""
 
     def has_table(self, connection: Any, table_name: str, schema: Any = None, **kw: Any) -> bool:  # noqa: ARG002
         """Whether a table or a view of that name can be read."""
-        return bool(connection.connection.driver_connection.session.catalog.tableExists(table_name))
+        known = connection.info.get(OWN_TABLES)
+        if known is not None:
+            return table_name in known
+        catalog = connection.connection.driver_connection.session.catalog
+        return bool(catalog.tableExists(table_name))
+
+
+def type_of(column: sa.Column[Any]) -> str:
+    """Spark's name for the type of a column."""
+    return str(column.type.compile(dialect=SparkDialect()))
 
 
 class _Cursor:
@@ -101,17 +127,29 @@ class _Cursor:
     rowcount = -1
     lastrowid = None
 
-    def __init__(self, session: Any) -> None:
-        self._session = session
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
         self._rows: list[tuple[Any, ...]] = []
         self.description: list[tuple[Any, ...]] | None = None
+        self.frame: Any = None
 
-    def execute(self, text: str, parameters: Mapping[str, Any] | None = None) -> None:
+    def execute(
+        self, text: str, parameters: Mapping[str, Any] | None = None, *, fetch: bool = True
+    ) -> None:
         """Run a statement with named parameters; only its result is fetched."""
-        frame = self._session.sql(text, args=dict(parameters or {}))
-        self.description = [(name, None, None, None, None, None, None) for name in frame.columns]
-        self._rows = [tuple(row) for row in frame.collect()]
-        self.description = self.description or None
+        from pyspark.errors import AnalysisException  # noqa: PLC0415  only Spark needs it
+
+        session = self._connection.session
+        try:
+            self.frame = session.sql(text, args=dict(parameters or {}))
+            names = self.frame.columns
+            rows = self.frame.collect() if fetch else []
+        except AnalysisException as error:
+            raise _Driver.ProgrammingError(str(error)) from error
+        except Exception as error:
+            raise _Driver.OperationalError(str(error)) from error
+        self.description = [(name, None, None, None, None, None, None) for name in names] or None
+        self._rows = [tuple(row) for row in rows]
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """The rows that are left."""
@@ -133,14 +171,31 @@ class _Cursor:
 
 
 class _Connection:
-    """A Spark session as a connection."""
+    """A Spark session of its own as a connection: it starts when it is first needed."""
 
-    def __init__(self, session: Any) -> None:
-        self.session = session
+    def __init__(self, remote: str | None) -> None:
+        self._remote = remote
+
+    @cached_property
+    def session(self) -> Any:
+        """The session: its settings and temporary views are nobody else's."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of pyspark about pandas, and of its sockets
+                own = _session(self._remote).newSession()
+        except ImportError as error:
+            text = "Spark needs pyspark and Java: pip install 'loyalty_exp[spark]'"
+            raise _Driver.OperationalError(text) from error
+        except Exception as error:
+            text = f"Spark cannot be reached: {str(error).strip().partition(chr(10))[0]}"
+            raise _Driver.OperationalError(text) from error
+        for name, value in _SETTINGS.items():
+            own.conf.set(name, value)
+        return own
 
     def cursor(self) -> _Cursor:
         """A place for one statement."""
-        return _Cursor(self.session)
+        return _Cursor(self)
 
     def commit(self) -> None:
         """Every statement is final in Spark."""
@@ -149,7 +204,25 @@ class _Connection:
         """No transaction to roll back."""
 
     def close(self) -> None:
-        """The session belongs to who opened it."""
+        """The cluster belongs to who started it."""
+
+
+_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.caseSensitive": "false",
+}
+"""What the statements count on, whatever the cluster's defaults."""
+
+
+def _session(remote: str | None) -> Any:
+    """The session at hand, or one of a Spark Connect server."""
+    from pyspark.sql import SparkSession  # noqa: PLC0415  only Spark needs it
+
+    if remote is not None:
+        return SparkSession.builder.remote(remote).getOrCreate()
+    quiet: dict[str, Any] = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false"}
+    return SparkSession.getActiveSession() or SparkSession.builder.config(map=quiet).getOrCreate()
 
 
 class _Driver:
@@ -157,12 +230,17 @@ class _Driver:
 
     paramstyle = "named"
     apilevel, threadsafety = "2.0", 1
-    Error = Exception
+
+    class Error(Exception):
+        """What Spark refuses."""
+
+    class OperationalError(Error):
+        """Spark is not there."""
+
+    class ProgrammingError(Error):
+        """A statement that Spark cannot run."""
 
     @staticmethod
     def connect(remote: str | None) -> _Connection:
-        """The session at hand, or that of a Spark Connect server."""
-        from pyspark.sql import SparkSession  # noqa: PLC0415  only Spark needs it
-
-        builder = SparkSession.builder
-        return _Connection((builder.remote(remote) if remote else builder).getOrCreate())
+        """A session at hand, or of a Spark Connect server."""
+        return _Connection(remote)

@@ -345,6 +345,25 @@ CASES = [
         '"postgresql://bob:${NO_SUCH_VARIABLE}@db/loyalty"',
         "7: [project] database: the environment variable NO_SUCH_VARIABLE is not set",
     ),
+    (
+        '"duckdb:///loyalty.duckdb"',
+        '"spark://"',
+        (
+            "7: [project] database: a second database is needed with Spark, which has no "
+            "transactions for launches; "
+            'did you mean registry_url = "sqlite:///registry.db" below it?'
+        ),
+    ),
+    (
+        '"duckdb:///loyalty.duckdb"',
+        '"duckdb:///loyalty.duckdb"\nregistry_url = "sqlite:///registry.db"',
+        "8: [project] registry_url: only Spark needs it: take it out",
+    ),
+    (
+        '"duckdb:///loyalty.duckdb"',
+        '"spark://"\nregistry_url = "trino://host/registry"',
+        "8: [project] registry_url: a registry is kept in sqlite, duckdb or postgresql",
+    ),
     # the data
     (
         '"orders.csv"',

@@ -24,6 +24,8 @@ from loyalty_exp.store.outcomes import read_outcomes, window_of
 
 CLOSE = reference.CLOSE
 
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:pyspark")  # about pandas 3
+
 
 def frame_of(shop: Shop, statement: sa.Select[Any]) -> pd.DataFrame:
     with shop.project.store.read() as connection:
@@ -139,17 +141,19 @@ def same(found: Any, expected: Any) -> bool:
     return bool(found == expected)
 
 
-def test_everything_reported_is_the_same_on_both_engines(shops: Callable[[str], Shop]) -> None:
-    one, other = shops("duckdb"), shops("postgresql")
+@pytest.mark.parametrize("engine", ["postgresql", "spark"])
+def test_everything_reported_is_the_same(shops: Callable[[str], Shop], engine: str) -> None:
+    one, other = shops("duckdb"), shops(engine)
     rows = zip(one.measured.rows, other.measured.rows, strict=True)
     assert [row for row, again in rows if not same(row, again)] == []
     for field in ("arms", "checks", "flow", "deviations", "closed_through"):
         assert same(getattr(one.measured, field), getattr(other.measured, field)), field
 
 
-def test_year_over_year_is_the_same_on_both_engines(shops: Callable[[str], Shop]) -> None:
+@pytest.mark.parametrize("engine", ["postgresql", "spark"])
+def test_year_over_year_is_the_same(shops: Callable[[str], Shop], engine: str) -> None:
     windows = [Window(dt.date(y, 7, 1), dt.date(y + 1, 6, 30)) for y in (2024, 2025)]
-    projects = [shops(name).project for name in ("duckdb", "postgresql")]
+    projects = [shops(name).project for name in ("duckdb", engine)]
     years = [project.compare(*windows).to_dict() for project in projects]
     assert same(*years)
     orders = shops("duckdb").frames["orders"].set_index("ordered_at")

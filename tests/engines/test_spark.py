@@ -1,182 +1,154 @@
-"""Features, draw and moments on Apache Spark with two executor processes, against the reference."""
+"""What makes a change whole or not at all on Apache Spark, and what Spark is asked not to do."""
 
 from __future__ import annotations
 
 import datetime as dt
-import os
-import shutil
-import sys
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import engine_cases as reference
-import numpy as np
-import pandas as pd
 import pytest
 import sqlalchemy as sa
-from engine_cases import Shop
 
-from loyalty_exp.errors import StoreError
-from loyalty_exp.segment.features import customer_features
-from loyalty_exp.store import tables
+from loyalty_exp.design.lists import check_table
+from loyalty_exp.errors import LaunchError, StoreError
+from loyalty_exp.store import split, tables
 from loyalty_exp.store.engines import open_store
-from loyalty_exp.store.outcomes import read_outcomes, window_of
-from loyalty_exp.store.queries import draw, merge
+from loyalty_exp.store.queries.erase import tombstones
+from loyalty_exp.store.split import SplitConnection, SplitStore
 
-CLOSE = reference.CLOSE
-MONTHS = 2
-KEPT = ("orders", "memberships", "exposures")
-
-pytestmark = pytest.mark.filterwarnings("ignore")  # of pyspark about pandas, and of its sockets
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:pyspark")  # about pandas 3
+DAY = dt.date(2026, 3, 9)
+KEPT = tables.memberships
 
 
-@pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A session whose work is done by two executor processes of one core each."""
-    if shutil.which("java") is None:
-        pytest.skip("no Java: Apache Spark cannot run")
-    pytest.importorskip("pyspark", reason="pyspark is not installed (make test-engines)")
-    from pyspark.sql import SparkSession
-
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    folder = tmp_path_factory.mktemp("spark")
-    settings = {
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.memory": "1g",
-        "spark.executor.memory": "512m",
-        "spark.sql.shuffle.partitions": "4",
-        "spark.sql.warehouse.dir": str(folder / "warehouse"),
-        "spark.driver.extraJavaOptions": f"-Dderby.system.home={folder}",
-        "spark.sql.session.timeZone": "UTC",
-    }
-    builder = SparkSession.builder.master("local-cluster[2,1,1024]")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    here = Path.cwd()
-    os.chdir(folder)  # standalone workers write their logs where they start
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            session = builder.getOrCreate()
-        yield session
-        session.stop()
-    finally:
-        os.chdir(here)
+@pytest.fixture
+def store(spark: Any, tmp_path: Path) -> SplitStore:  # noqa: ARG001  (its session is used)
+    """An empty store of Spark's with its registry in SQLite."""
+    opened = open_store(
+        f"spark://?location={tmp_path / 'facts'}",
+        registry_url=f"sqlite:///{tmp_path / 'registry.db'}",
+    )
+    assert isinstance(opened, SplitStore)
+    return opened
 
 
-@pytest.fixture(scope="module")
-def shop(shops: Any) -> Shop:
-    """The company on DuckDB: where its facts come from, and its frozen plan."""
-    return shops("duckdb")
+def put(connection: sa.Connection, segment: str, customer: str) -> None:
+    row = sa.select(sa.literal(segment), sa.literal(DAY), sa.literal(customer))
+    names = [column.name for column in KEPT.c]
+    connection.execute(KEPT.insert().from_select(names, row))
 
 
-@pytest.fixture(scope="module")
-def connection(
-    spark: Any, shop: Shop, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[sa.Connection]:
-    """Spark with the facts in tables of its own, and the roll-up made by Spark."""
-    folder = tmp_path_factory.mktemp("facts")
-    kinds = [("region", "text"), ("optin", "boolean")]
-    with duckdb.connect(str(shop.project.store.path), read_only=True) as source:
-        for name in (*KEPT, "customers"):
-            source.execute(f"COPY {name} TO '{folder / name}.parquet' (FORMAT parquet)")
-    spark.catalog.setCurrentDatabase("default")
-    engine = sa.create_engine("spark://", poolclass=sa.NullPool)
-    with engine.connect() as opened:
-        made = [tables.metadata.tables[name] for name in KEPT]
-        made += [tables.customer_month, tables.assignments, tables.erasures]
-        made += [draw.candidates, draw.audience, tables.customers_table(kinds)]
-        for table in made:
-            columns = [sa.Column(column.name, column.type) for column in table.columns]
-            sa.Table(table.name, sa.MetaData(), *columns).create(opened)
-        for name in (*KEPT, "customers"):
-            opened.exec_driver_sql(
-                f"INSERT INTO {name} BY NAME SELECT * FROM parquet.`{folder / name}.parquet`"
-            )
-        opened.execute(merge.build_customer_month())
-        yield opened
-    engine.dispose()
+class KilledError(Exception):
+    """Stands for the end of the process."""
 
 
-def frame_of(connection: sa.Connection, statement: sa.Select[Any]) -> pd.DataFrame:
-    return pd.DataFrame(connection.execute(statement).mappings().all())
+def killed_after(change: Callable[[sa.Connection], None], store: SplitStore) -> None:
+    """Make a change in a transaction that does not come to its end."""
+
+    def killed() -> None:
+        with store.write() as connection:
+            change(connection)
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        killed()
+
+
+def members(store: SplitStore) -> list[tuple[str, str]]:
+    with store.read() as connection:
+        rows = connection.execute(sa.select(KEPT.c.segment, KEPT.c.customer))
+        return sorted((row.segment, row.customer) for row in rows)
+
+
+def files(store: SplitStore, name: str) -> Iterator[Path]:
+    location = Path(str(store.url.query["location"]))
+    return (path for path in (location / name).glob("*/*.parquet"))
 
 
 def test_two_executor_processes_do_the_work(spark: Any) -> None:
+    assert spark.range(8, numPartitions=4).count() == 8  # waits for both to be there
     with_driver = spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size()
     assert with_driver >= 3
 
 
-def test_roll_up(connection: sa.Connection, shop: Shop) -> None:
-    kept = frame_of(connection, sa.select(tables.customer_month))
-    found = kept.set_index(["customer", "month"]).sort_index()
-    expected = reference.customer_months(shop.frames)
-    assert list(found.index) == list(expected.index)
-    np.testing.assert_allclose(found, expected, rtol=CLOSE, atol=CLOSE)
+def test_a_change_is_whole_or_not_at_all(store: SplitStore) -> None:
+    with store.write() as connection:
+        put(connection, "gold", "o'neil \\")
+
+    def change(connection: sa.Connection) -> None:
+        put(connection, "gold", "lost")
+        connection.execute(KEPT.delete().where(KEPT.c.customer == "o'neil \\"))
+        assert connection.scalars(sa.select(KEPT.c.customer)).all() == ["lost"]
+
+    killed_after(change, store)
+    assert members(store) == [("gold", "o'neil \\")]
 
 
-def test_features(connection: sa.Connection, shop: Shop) -> None:
-    as_of = dt.date(2026, 3, 9)
-    expected = reference.features(shop.frames, pd.Timestamp(as_of))
-    names = list(expected.columns)
-    rows = frame_of(connection, customer_features(as_of, names))
-    found = rows.set_index("customer").sort_index()[names].astype(float)
-    assert list(found.index) == list(expected.index)
-    np.testing.assert_allclose(found, expected.astype(float), rtol=CLOSE, atol=CLOSE)
+def test_a_reader_sees_one_state(store: SplitStore) -> None:
+    with store.write() as connection:
+        put(connection, "gold", "1")
+    with store.read() as reader:
+        count = sa.select(sa.func.count()).select_from(KEPT)
+        assert reader.scalar(count) == 1
+        with store.write() as connection:
+            put(connection, "gold", "2")
+            connection.execute(KEPT.update().values(segment="silver").where(KEPT.c.customer == "1"))
+        assert reader.scalars(sa.select(KEPT.c.segment)).all() == ["gold"]
+    assert members(store) == [("gold", "2"), ("silver", "1")]
 
 
-@pytest.fixture(scope="module")
-def drawn(connection: sa.Connection, shop: Shop) -> sa.Connection:
-    """Spark with the campaign drawn by Spark, from the memberships and the frozen counts."""
-    plan = shop.plan
-    population = draw.Population(tables.customers_table([("region", "text"), ("optin", "boolean")]))
-    customers = population.customers
-    agreed = sa.select(customers.c.customer).where(customers.c.optin.is_(sa.true()))
-    consent = draw.Exclusion("no consent", agreed, outside=True, whole_unit=False)
-    found = draw.candidates_of(["regular", "quiet"], plan.as_of, population, [consent])
-    names = [column.name for column in draw.candidates.c]
-    connection.execute(draw.candidates.insert().from_select(names, found))
-    stratified = draw.stratified(
-        ["regular", "quiet"],
-        population,
-        [("region", customers.c.region)],
-        None,
-        (plan.first_month - 12, plan.first_month),
-        whole_unit=[],
-    )
-    names = [column.name for column in draw.audience.c]
-    connection.execute(draw.audience.insert().from_select(names, stratified))
-    recipe = draw.Draw(plan.campaign, plan.wave, plan.salt, plan.arms, plan.strata)
-    cuts = tuple(connection.execute(draw.band_quantiles()).one())
-    assert cuts == pytest.approx(plan.band_cuts, rel=CLOSE)
-    connection.execute(draw.assign(recipe, cuts, population, by_segment=True))
-    assert connection.scalar(draw.redrawn_differences(recipe)) == 0
-    return connection
+def test_many_parts_become_one(store: SplitStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(split, "MOST_PARTS", 2)
+    with store.write() as connection:
+        for customer in "123":
+            put(connection, "gold", customer)
+        counting = sa.select(sa.func.count()).select_from(split.parts)
+        assert isinstance(connection, SplitConnection)
+        assert connection.kept.scalar(counting.where(split.parts.c.until.is_(None))) == 1
+    assert members(store) == [("gold", customer) for customer in "123"]
 
 
-def test_the_draw_is_the_recipe_to_the_unit(drawn: sa.Connection, shop: Shop) -> None:
-    rows = frame_of(drawn, sa.select(tables.assignments)).set_index("customer").sort_index()
-    expected = reference.roster(shop.frames, shop.plan)
-    pd.testing.assert_frame_equal(
-        rows[["segment", "stratum", "arm"]], expected, check_dtype=False, check_names=False
-    )
-    assert drawn.scalar(draw.roster_sum("winback", 0)) == shop.plan.roster_sum
+def test_compaction_leaves_nothing_of_what_was_erased(store: SplitStore) -> None:
+    with store.write() as connection:
+        put(connection, "gold", "secret-id")
+    killed_after(lambda connection: put(connection, "gold", "secret-id"), store)
+    with store.write() as connection:
+        changed = connection.execute(KEPT.update().values(customer="forgotten"))
+        assert changed.rowcount == 1
+    holding = [path for path in files(store, "memberships") if b"secret-id" in path.read_bytes()]
+    assert len(holding) == 2
+    store.compact()
+    assert not any(b"secret-id" in path.read_bytes() for path in files(store, "memberships"))
+    assert members(store) == [("gold", "forgotten")]
 
 
-def test_moments(drawn: sa.Connection, shop: Shop) -> None:
-    expected = reference.reference_outcomes(shop, MONTHS)
-    window = window_of(
-        shop.plan, shop.plan.first_month, months=MONTHS, by_customer=True, logged=True
-    )
-    found = read_outcomes(drawn, [window], shop.plan.declaration["costs"]["per_contact"])
-    reference.assert_same_moments(found, expected)
+def test_a_statement_over_both_reads_the_registry_as_it_is(store: SplitStore) -> None:
+    left = sa.select(KEPT.c.customer).where(KEPT.c.customer.not_in(tombstones()))
+    with store.write() as connection:
+        put(connection, "gold", "1")
+        put(connection, "gold", "2")
+        assert sorted(connection.scalars(left)) == ["1", "2"]
+        now = dt.datetime(2026, 3, 9, 12)
+        connection.execute(tables.erasures.insert().values(tombstone="1", erased_at=now))
+        assert connection.scalars(left).all() == ["2"]
 
 
-def test_spark_keeps_no_store() -> None:
-    with pytest.raises(StoreError, match="keeps no store"):
+def test_spark_asks_for_a_registry() -> None:
+    with pytest.raises(StoreError, match=r"has no transactions.*registry_url"):
         open_store("spark://")
+    with pytest.raises(StoreError, match="keeps no registry"):
+        open_store("spark://", registry_url="trino://host/registry")
+    with pytest.raises(StoreError, match="keeps its own registry"):
+        open_store("duckdb:///a.duckdb", registry_url="sqlite:///registry.db")
+
+
+def test_no_lists_are_pushed_into_spark() -> None:
+    with pytest.raises(LaunchError, match="not pushed into a table of spark"):
+        check_table("lists", "spark")
+
+
+def test_every_table_is_kept_in_one_place() -> None:
+    names = set(tables.metadata.tables) | {"customers"}
+    assert names >= split.FACTS
+    assert names - split.FACTS == split.REGISTRY

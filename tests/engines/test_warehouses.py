@@ -114,10 +114,12 @@ def test_each_writes_its_own_functions(dialect: Any) -> None:
 
 
 def test_it_is_of_the_table_of_capabilities(dialect: Any) -> None:
-    keeps_store = CAPABILITIES[dialect.name].keeps_store
-    assert keeps_store == (dialect.name == "postgresql")
-    if not keeps_store:
-        with pytest.raises(StoreError, match="keeps no store"):
+    keeps = CAPABILITIES[dialect.name].keeps
+    assert keeps == {"postgresql": {"facts", "registry"}, "spark": {"facts"}}.get(
+        dialect.name, set()
+    )
+    if not keeps:
+        with pytest.raises(StoreError, match="keeps no facts here"):
             open_store(f"{dialect.name}://host/database")
 
 
