@@ -432,6 +432,11 @@ def open_store(
             f"{backend} has no transactions, and a launch needs one: add "
             'registry_url = "sqlite:///registry.db" under [project] (docs/engines.md)'
         )
+    if parsed_address(url).host is not None:
+        raise StoreError(
+            f"{backend} is used through the session at hand, {backend}://: plan and launch fail on "
+            "a Connect server (docs/engines.md)"
+        )
     if REGISTRY not in _keeps(registry_url):
         other = parsed_address(registry_url).get_backend_name()
         raise StoreError(f"{other} keeps no registry; use sqlite, duckdb or postgresql for it")

@@ -139,6 +139,8 @@ def test_spark_asks_for_a_registry() -> None:
         open_store("spark://")
     with pytest.raises(StoreError, match="keeps no registry"):
         open_store("spark://", registry_url="trino://host/registry")
+    with pytest.raises(StoreError, match="session at hand"):
+        open_store("spark://host:15002", registry_url="sqlite:///registry.db")
     with pytest.raises(StoreError, match="keeps its own registry"):
         open_store("duckdb:///a.duckdb", registry_url="sqlite:///registry.db")
 
