@@ -29,6 +29,7 @@ __all__ = ["CausedInYear", "YearOfCampaigns", "caused_in_year"]
 FEW = "too few customers were left out on purpose in this segment"
 SKEWED = "a handful of customers decides the result in this segment"
 NOT_CLOSED = "the last month of year 2 is not closed yet"
+NOT_WHOLE = "year 2 does not end with a month"
 SUSPENDED = "the result is suspended: a critical check failed"
 UNKNOWN = Estimate(None, None, None)
 
@@ -68,14 +69,15 @@ def caused_in_year(
 ) -> YearOfCampaigns:
     """Incremental revenue from the start of each campaign to the end of a year, by segment.
 
-    A universal holdout drawn in the year measures all campaigns together, in place of each alone.
+    A universal holdout that was drawn before the year's first campaign and stands to its end
+    measures all of them together, in place of each alone; one that does not is a campaign like any.
 
     Args:
         connection: a store that takes temporary tables.
         launched: plans of every wave launched, those of a campaign in order.
         memberships: selects of customer and segment as before the year began; at most one segment
             a customer in each.
-        year: first and last day, the last one ending a month.
+        year: first and last day; nothing is known of one that does not end with a month.
         data_through: last day of data.
         suspended: campaigns whose critical checks failed.
     """
@@ -85,8 +87,13 @@ def caused_in_year(
         alone = plan.wave if plan.campaign == UNIVERSAL else 0  # each rotation is another draw
         waves.setdefault((plan.campaign, alone), []).append(plan)
     begun = {key: plans for key, plans in waves.items() if first <= plans[0].start <= end}
-    together = [plans for (name, _), plans in begun.items() if name == UNIVERSAL]
-    campaigns = together[:1] or list(begun.values())
+    earliest = min((plans[0].start for plans in begun.values()), default=first)
+    together = [
+        plans
+        for (name, _), plans in begun.items()
+        if name == UNIVERSAL and plans[0].start <= earliest and plans[0].end >= end
+    ]
+    campaigns = together or list(begun.values())
     before = {
         name
         for (name, _), plans in waves.items()
@@ -98,10 +105,15 @@ def caused_in_year(
         for plans in campaigns
         if data_through < end + dt.timedelta(days=plans[0].settle_days)
     }
+    whole = (end + dt.timedelta(days=1)).day == 1
     effects = []
     for each in found:
-        reason = SUSPENDED if each.campaign in suspended else ""
-        reason = reason or (NOT_CLOSED if each.campaign in late else "")
+        reasons = (
+            (not whole, NOT_WHOLE),
+            (each.campaign in suspended, SUSPENDED),
+            (each.campaign in late, NOT_CLOSED),
+        )
+        reason = next((reason for holds, reason in reasons if holds), "")
         effects.append(replace(each, caused=UNKNOWN, note=reason) if reason else each)
     return YearOfCampaigns(tuple(effects), frozenset(shared), tuple(sorted(before)))
 

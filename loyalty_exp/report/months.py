@@ -52,7 +52,7 @@ def months_section(t: Tongue, result: CampaignResult) -> Section:
         ]
         if points:
             conclusive = next((look.month for look in arm.looks if look.significant), None)
-            mark = _("first conclusive reading")
+            mark = _("total effect proven")
             finding = finding_of(t, arm, monthly_finding(t, rows))
             said = of_arm(t, result, arm, alt % {"finding": finding, "metric": name})
             title = panel_title(t, result, arm)

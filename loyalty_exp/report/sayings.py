@@ -94,6 +94,7 @@ SAYINGS = (
     N_("too few customers were left out on purpose in this segment"),
     N_("a handful of customers decides the result in this segment"),
     N_("the last month of year 2 is not closed yet"),
+    N_("year 2 does not end with a month"),
     N_("the result is suspended: a critical check failed"),
     N_("The windows are of different seasons: part of the change is the season."),
     N_(

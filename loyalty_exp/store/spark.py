@@ -63,7 +63,7 @@ class _Names(IdentifierPreparer):
 
 
 class SparkDialect(DefaultDialect):
-    """`spark://` is the session at hand; `spark://host:15002` a Spark Connect server.
+    """`spark://` is the session at hand.
 
     `?location=` names the folder of the store's files; else one in Spark's warehouse.
     """
@@ -90,10 +90,9 @@ class SparkDialect(DefaultDialect):
         """The few pieces of a database driver that SQLAlchemy asks for."""
         return _Driver
 
-    def create_connect_args(self, url: sa.URL) -> Any:
-        """Where the session is."""
-        remote = None if url.host is None else f"sc://{url.host}:{url.port or 15002}"
-        return [], {"remote": remote}
+    def create_connect_args(self, url: sa.URL) -> Any:  # noqa: ARG002  (as SQLAlchemy calls it)
+        """Nothing: the session is at hand."""
+        return [], {}
 
     def initialize(self, connection: Any) -> None:
         """Nothing to ask the server."""
@@ -173,16 +172,13 @@ class _Cursor:
 class _Connection:
     """A Spark session of its own as a connection: it starts when it is first needed."""
 
-    def __init__(self, remote: str | None) -> None:
-        self._remote = remote
-
     @cached_property
     def session(self) -> Any:
         """The session: its settings and temporary views are nobody else's."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of pyspark about pandas, and of its sockets
-                own = _session(self._remote).newSession()
+                own = _session().newSession()
         except ImportError as error:
             text = "Spark needs pyspark and Java: pip install 'loyalty_exp[spark]'"
             raise _Driver.OperationalError(text) from error
@@ -215,12 +211,10 @@ _SETTINGS = {
 """What the statements count on, whatever the cluster's defaults."""
 
 
-def _session(remote: str | None) -> Any:
-    """The session at hand, or one of a Spark Connect server."""
+def _session() -> Any:
+    """The session at hand, or a new one as Spark's own configuration describes it."""
     from pyspark.sql import SparkSession  # noqa: PLC0415  only Spark needs it
 
-    if remote is not None:
-        return SparkSession.builder.remote(remote).getOrCreate()
     quiet: dict[str, Any] = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false"}
     return SparkSession.getActiveSession() or SparkSession.builder.config(map=quiet).getOrCreate()
 
@@ -241,6 +235,6 @@ class _Driver:
         """A statement that Spark cannot run."""
 
     @staticmethod
-    def connect(remote: str | None) -> _Connection:
-        """A session at hand, or of a Spark Connect server."""
-        return _Connection(remote)
+    def connect() -> _Connection:
+        """A session at hand."""
+        return _Connection()

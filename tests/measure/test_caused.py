@@ -16,6 +16,7 @@ from scipy import stats
 
 import loyalty_exp as lx
 from loyalty_exp.compare.causes import CauseRow
+from loyalty_exp.compare.windows import Window
 from loyalty_exp.project import Project
 from loyalty_exp.segment.membership import scheme_membership
 from loyalty_exp.store.queries.merge import build_customer_month
@@ -176,6 +177,32 @@ def test_campaigns_that_share_customers_are_not_added_up(opened: Opened) -> None
     assert "not added up" in found["all"].note
     assert not found["frequent"].known
     assert found["rare"].note == "no holdout was kept in this segment"
+
+
+def test_a_universal_holdout_that_does_not_span_the_campaigns_replaces_none(opened: Opened) -> None:
+    for universal in (
+        UNIVERSAL.replace("months = 12", "months = 9"),
+        UNIVERSAL.replace("2025-03-01", "2025-05-01"),
+    ):
+        project = opened(universal, campaign("one", "frequent", start="2025-03-15"))
+        for name in ("universal_holdout", "one"):
+            project.launch(name)
+        found = causes_of(project)
+        for name in ("frequent", "all"):
+            assert found[name].note == (
+                "several campaigns reached it (one, universal_holdout): "
+                "effects that overlap are not added up"
+            ), name
+        (project.base / "loyalty.duckdb").unlink()
+
+
+def test_a_year_that_ends_within_a_month_is_not_split(opened: Opened) -> None:
+    project = opened(UNIVERSAL)
+    project.launch("universal_holdout")
+    days = [(dt.date(y, 3, 1), dt.date(y + 1, 1, 15)) for y in (2024, 2025)]
+    rows = project.compare(*(Window(*pair) for pair in days)).causes
+    assert {row.note for row in rows} == {"year 2 does not end with a month"}
+    assert not any(row.known for row in rows)
 
 
 def test_a_campaign_of_both_years_and_an_open_month(opened: Opened) -> None:
