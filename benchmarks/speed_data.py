@@ -71,6 +71,7 @@ def _orders(folder: Path, customers: int, path: Path) -> None:
         writer.close()
     with duckdb.connect() as engine:
         engine.execute("SET memory_limit = '4GB'")
+        engine.execute("SET enable_progress_bar = false")
         engine.execute(f"SET temp_directory = '{folder}'")
         shuffled = f"SELECT * FROM '{raw}' ORDER BY hash(order_id)"
         engine.execute(f"COPY ({shuffled}) TO '{path}' (FORMAT parquet)")

@@ -32,6 +32,9 @@ Floats = NDArray[np.float64]
 BLOCK_VECTORS = 32
 """Months of units held at a time, in vectors of 2,048: blocks that stay in the cache."""
 
+PLACE_VECTORS = 512
+"""Rows of rosters held at a time, in vectors: they are only written down."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupSums:
@@ -167,7 +170,8 @@ def _places(
         wave += [index] * len(each)
         place += range(len(each))
     of_wave, of_place = np.array(wave), np.array(place, dtype=np.int16)
-    for number, group in _batches(connection, numbered_places(windows[0].roster, groups)):
+    statement = numbered_places(windows[0].roster, groups)
+    for number, group in _batches(connection, statement, PLACE_VECTORS):
         found[of_wave[group], number] = of_place[group]
     return found
 
@@ -246,7 +250,7 @@ class _Totals:
         self.linear_of += member.astype(np.float64) @ linear.T
         self.products += v @ v.T
         for row in np.flatnonzero(member.any(axis=1)):
-            mine = v[:, member[row]]
+            mine = v.take(np.flatnonzero(member[row]), axis=1)
             self.products_of[row] += mine @ mine.T
 
     def finish(self, wave: int, groups: Sequence[tuple[str, str]]) -> list[GroupSums]:
@@ -300,11 +304,13 @@ def _blocks(
         yield block(rest)
 
 
-def _batches(connection: sa.Connection, statement: sa.Select[Any]) -> Iterator[list[NDArray[Any]]]:
+def _batches(
+    connection: sa.Connection, statement: sa.Select[Any], vectors: int = BLOCK_VECTORS
+) -> Iterator[list[NDArray[Any]]]:
     """Columns of a result, some rows at a time; NULL is 0."""
     with connection.execute(statement) as result:
         cursor: Any = result.cursor
-        while len(frame := cursor.fetch_df_chunk(BLOCK_VECTORS)):
+        while len(frame := cursor.fetch_df_chunk(vectors)):
             yield [frame[name].fillna(0).to_numpy() for name in frame]
 
 
