@@ -51,7 +51,8 @@ def segments_section(t: Tongue, years: Mapping[str, Any]) -> Section:
         if row["change"] is not None and row["segment"] != "all"
     )[:6]
     title = _("Segment by segment")
-    return Section("segments", title, points=texts, asides=asides, folds=tuple(folds))
+    lead_in = (_("By the same rule in each year:"),) if texts else ()
+    return Section("segments", title, lead_in, points=texts, asides=asides, folds=tuple(folds))
 
 
 def _segment_sentence(t: Tongue, years: Mapping[str, Any], row: Mapping[str, Any]) -> str:

@@ -69,6 +69,9 @@ def forest(t: Tongue, rows: Sequence[ForestRow], *, said: str, number: str = "")
     values = [
         {
             "y": _ROW * i + 38,
+            "zero": 0.0,
+            "top": _ROW * i + 25,
+            "bottom": _ROW * i + 51,
             "label_y": _ROW * i + 14,
             "label": _short_label(r.label),
             "text": r.text,
@@ -86,9 +89,12 @@ def forest(t: Tongue, rows: Sequence[ForestRow], *, said: str, number: str = "")
     scale = alt.Scale(domain=list(domain), nice=False)
     axis = number_axis(number or money_format(max(map(abs, domain))), grid=False, count=4)
     colour = alt.Color("tone:N", scale=None, legend=None)
-    zero = alt.Chart(data([{"zero": 0.0}])).mark_rule(color=HEX["ink"], strokeDash=[2, 2])
     layers: list[alt.Chart] = [
-        zero.encode(x=alt.X("zero:Q")),
+        base.mark_rule(color=HEX["ink"], strokeDash=[2, 2]).encode(
+            x=alt.X("zero:Q", scale=scale, axis=axis),
+            y=alt.Y("top:Q", axis=None, scale=pixels),
+            y2="bottom:Q",
+        ),
         base.transform_filter("isValid(datum.lower) && isValid(datum.upper)")
         .mark_rule(strokeWidth=3)
         .encode(x=alt.X("lower:Q", scale=scale, axis=axis), x2="upper:Q", y=place, color=colour),
