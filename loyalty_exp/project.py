@@ -124,6 +124,7 @@ class Project:
         self.caveat = caveat
         self._progress = progress
         self._segments = DeclaredSegments(declaration.segments)
+        self._features = partial(customer_features, tiers=self._segments.tiers)
         project = declaration.project
         registry = project.registry_address
         self.store = open_store(
@@ -167,7 +168,8 @@ class Project:
         """
         with self.store.read(repeatable=True) as connection:
             day = as_of or self._data_through(connection)
-            rows = list(segment_sizes(connection, day, self.declaration.segments.scheme))
+            scheme, tiers = self.declaration.segments.scheme, self._segments.tiers
+            rows = list(segment_sizes(connection, day, scheme, tiers=tiers))
             for name in self._segments.rules:
                 members = self._segments.members(connection, name, day)
                 rows.append(declared_size(connection, day, name, members))
@@ -193,7 +195,7 @@ class Project:
                 project=self.declaration.project,
                 universal=self.declaration.universal_holdout,
                 launched=launched_plans(connection),
-                features=customer_features,
+                features=self._features,
                 members=partial(self._segments.members, connection),
                 data_through=self._data_through(connection),
                 campaigns={**self.declaration.campaigns, campaign_id: campaign},
@@ -283,7 +285,7 @@ class Project:
                     connection,
                     on,
                     keep=self._segments.keep,
-                    features=customer_features,
+                    features=self._features,
                     base=self.base,
                     version=_version(),
                 )
@@ -388,6 +390,7 @@ class Project:
                 },
                 effects=[_effect(each) for each in year.effects],
                 shared=year.shared,
+                tiers=self._segments.tiers,
                 known_until=self.declaration.data.orders.extracted_on,
             )
         return _with_earlier(found, year.before)
@@ -431,6 +434,7 @@ class Project:
         plans = launched_plans(connection)
         return {
             "scheme": self.declaration.segments.scheme,
+            "tiers": self._segments.tiers,
             "costs": tuple(programme_cost(connection, plans, w.start, w.end) for w in windows),
             "min_cell": self.declaration.project.min_cell,
         }

@@ -19,7 +19,7 @@ from loyalty_exp.declare.findings import Finding, Raw
 from loyalty_exp.declare.hints import in_words, nearest, percent_hint, quoted, spelled
 from loyalty_exp.declare.queries import what_is_wrong
 
-__all__ = ["of_campaign", "of_declaration", "of_segments", "of_source"]
+__all__ = ["of_campaign", "of_declaration", "of_segments", "of_source", "of_tiers"]
 
 _LONGEST_MONTHS = 60
 
@@ -205,8 +205,31 @@ def _repeats(data: Raw, field: str) -> Iterator[Finding]:
 def of_segments(data: Raw) -> Iterator[Finding]:
     """Beside the scheme, [segments] holds tables only."""
     for key, value in data.items():
-        if key != "scheme" and not isinstance(value, Mapping | BaseModel):
-            yield Finding((key,), "unknown key", nearest(key, ["scheme"]))
+        if key not in _NO_SEGMENT and not isinstance(value, Mapping | BaseModel):
+            yield Finding((key,), "unknown key", nearest(key, _NO_SEGMENT))
+
+
+_NO_SEGMENT = ("scheme", "tiers")
+"""Keys of [segments] that are no segment."""
+
+
+def of_tiers(data: Raw) -> Iterator[Finding]:
+    """Gold is above silver: a smaller share of the revenue, or a larger amount."""
+    if "where" in data:
+        text = "tiers says where gold and silver begin: give a segment of your own another name"
+        yield Finding(("where",), text)
+    gold, silver = _number(data.get("gold")), _number(data.get("silver"))
+    if data.get("by", "share") == "share":
+        for field, limit in (("gold", gold), ("silver", silver)):
+            if limit is not None and not 1 <= limit <= 99:
+                hint = 'by = "revenue"' if limit > 100 else percent_hint(limit)
+                yield Finding((field,), "a percentage from 1 to 99 is expected", hint)
+                gold = silver = None
+        if gold is not None and silver is not None and silver <= gold:
+            text = f"a percentage above that of gold, {spelled(gold)}, is expected: gold included"
+            yield Finding(("silver",), text)
+    elif gold is not None and silver is not None and silver >= gold:
+        yield Finding(("silver",), f"an amount below that of gold, {spelled(gold)}, is expected")
 
 
 def of_declaration(data: Raw) -> Iterator[Finding]:
@@ -276,7 +299,7 @@ def _rules(data: Raw) -> Iterator[Finding]:
     built_in = {name.casefold(): name for names in SCHEMES.values() for name in names}
     attributes = _attributes(data)
     for name, table in _table(data, "segments").items():
-        if name == "scheme" or not isinstance(table, Mapping):
+        if name in _NO_SEGMENT or not isinstance(table, Mapping):
             continue
         if name == ALL or name.casefold() in built_in:
             yield Finding(("segments", name), "this name is taken by a built-in segment")
@@ -309,7 +332,7 @@ def _attributes(data: Raw) -> tuple[str, ...]:
 
 def _segment_names(data: Raw) -> tuple[str, ...]:
     segments = _table(data, "segments")
-    rules = [name for name in segments if name != "scheme"]
+    rules = [name for name in segments if name not in _NO_SEGMENT]
     scheme = segments.get("scheme", "rfm")
     built_in = SCHEMES.get(scheme, ()) if isinstance(scheme, str) else ()
     return (*rules, *built_in, ALL)

@@ -71,12 +71,16 @@ class FrozenPlan:
     """What each of `methods` was decided by: skewness gamma of the pre-period's estimate in each
     month and, last, in all together, to six digits; None where nothing varies, empty without
     history. Absent from plans older than it."""
+    tiers: Mapping[str, Any] = field(default_factory=dict)
+    """Where gold and silver begin, as declared, where a segment or the strata depend on it; empty
+    where nothing does, and in plans older than it, which had gold at 50 % and silver at 80 %."""
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, ISO dates."""
         frozen = asdict(self)
-        if not self.skewness:
-            del frozen["skewness"]
+        for later in ("skewness", "tiers"):
+            if not frozen[later]:
+                del frozen[later]
         return json.dumps(
             frozen, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
         )

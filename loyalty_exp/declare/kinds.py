@@ -69,6 +69,8 @@ __all__ = [
     "Slug",
     "Source",
     "Spending",
+    "Threshold",
+    "TierMeasure",
     "Timezone",
     "whole",
 ]
@@ -203,6 +205,11 @@ Amount = Annotated[
     Field(ge=0, le=1e12),
     Expected("an amount of money, 0 or more, without sign or spaces,", number_between(0, 1e12)),
 ]
+Threshold = Annotated[
+    float,
+    Field(gt=0, le=1e12),
+    Expected("a percentage of revenue, or an amount, above 0", number_between(1e-9, 1e12)),
+]
 Date = Annotated[
     dt.date,
     Field(ge=dt.date(1990, 1, 1), le=dt.date(2200, 1, 1)),
@@ -269,6 +276,13 @@ Scheme = Annotated[
     _one_of(
         {"tier": "tiers", "clv": "value", "churn": "risk", "attrition": "risk"},
         "rfm", "tiers", "risk", "value",
+    ),
+]  # fmt: skip
+TierMeasure = Annotated[
+    Literal["share", "revenue"],
+    _one_of(
+        {"percent": "share", "part": "share", "amount": "revenue", "ca": "revenue"},
+        "share", "revenue",
     ),
 ]  # fmt: skip
 Lever = Annotated[

@@ -21,6 +21,7 @@ from pydantic import (
 
 from loyalty_exp.declare import checks
 from loyalty_exp.declare.environment import expand
+from loyalty_exp.declare.features import ALL
 from loyalty_exp.declare.findings import Finding, Raw, validate
 from loyalty_exp.declare.kinds import (
     Alpha,
@@ -41,6 +42,8 @@ from loyalty_exp.declare.kinds import (
     Sentence,
     Slug,
     Spending,
+    Threshold,
+    TierMeasure,
     Timezone,
     whole,
 )
@@ -53,6 +56,7 @@ from loyalty_exp.declare.sources import (
     Orders,
     Table,
 )
+from loyalty_exp.declare.words import words_of
 
 __all__ = [
     "HOLDOUT",
@@ -68,6 +72,7 @@ __all__ = [
     "Project",
     "SegmentRule",
     "Segments",
+    "Tiers",
     "UniversalHoldout",
 ]
 
@@ -143,6 +148,28 @@ class SegmentRule(Table):
     )
 
 
+class Tiers(Table):
+    """Where gold and silver begin, in revenue of 12 months; everybody else is bronze."""
+
+    by: TierMeasure = Field(
+        default="share",
+        description="share: gold and silver are percentages of all revenue; revenue: they are "
+        "amounts of a customer's revenue, in the project's currency.",
+    )
+    gold: Threshold = Field(
+        description="By share, 50: gold are the largest customers, who together make half of all "
+        "revenue. By revenue, 2000: gold is who spent 2,000 or more."
+    )
+    silver: Threshold = Field(
+        description="By share, 80: silver are the next largest, who with gold make four fifths. "
+        "By revenue, 500: silver is who spent 500 or more, and is not gold."
+    )
+
+    @classmethod
+    def _findings(cls, raw: Raw) -> Iterable[Finding]:
+        return checks.of_tiers(raw)
+
+
 class Segments(BaseModel):
     """The built-in scheme, and segments of one's own, by id."""
 
@@ -153,6 +180,11 @@ class Segments(BaseModel):
         default="rfm",
         description="Built-in segments of the tables: rfm (11 names), tiers (gold, silver, "
         "bronze), risk (of leaving) or value (expected).",
+    )
+    tiers: Tiers = Field(
+        default_factory=lambda: Tiers(gold=50, silver=80),
+        description="Where gold and silver begin: by default gold makes half of the revenue of "
+        "12 months, and silver the next 30 %.",
     )
 
     @model_validator(mode="wrap")
@@ -174,6 +206,20 @@ class Segments(BaseModel):
         """The rule of a segment, as a plan freezes it."""
         rule = self.rules.get(name)
         return f"{self.scheme}: {name}" if rule is None else rule.where
+
+    def reads_tiers(self, name: str) -> bool:
+        """Whether who is in a segment depends on where gold and silver begin."""
+        rule = self.rules.get(name)
+        if rule is None:
+            return self.scheme == "tiers" and name != ALL
+        words = words_of(rule.where)
+        return any(word.kind == "name" and word.text == "tier" for word in words)
+
+    def tiers_of(self, campaign: Campaign) -> dict[str, Any]:
+        """Where gold and silver begin, where a campaign's draw depends on it; else empty."""
+        named = (*campaign.segments, *campaign.exclude)
+        depends = "tier" in campaign.stratify_by or any(map(self.reads_tiers, named))
+        return self.tiers.model_dump(mode="json") if depends else {}
 
 
 class UniversalHoldout(Table):

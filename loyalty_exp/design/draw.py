@@ -99,6 +99,7 @@ def draw_wave(
     start: dt.date,
     as_of: dt.date,
     rules: Mapping[str, str],
+    tiers: Mapping[str, Any],
     features: FeatureQuery,
     now: dt.datetime,
     version: str,
@@ -114,6 +115,7 @@ def draw_wave(
         start: first day of the wave.
         as_of: date of the memberships.
         rules: the rule of each declared segment, as text.
+        tiers: where gold and silver begin, where the draw depends on it.
         features: gives the customer features that strata name.
         now: time of the launch, UTC.
         version: version of this package.
@@ -145,6 +147,7 @@ def draw_wave(
         start=start,
         as_of=as_of,
         rules=rules,
+        tiers=tiers,
         cuts=audience.cuts,
         flow=audience.flow,
         now=now,
@@ -161,6 +164,7 @@ def freeze_wave(
     start: dt.date,
     as_of: dt.date,
     rules: Mapping[str, str],
+    tiers: Mapping[str, Any],
     cuts: tuple[float, ...],
     flow: Sequence[tuple[str, int]],
     now: dt.datetime,
@@ -176,6 +180,7 @@ def freeze_wave(
         start: first day of the wave.
         as_of: date of the memberships.
         rules: the rule of each declared segment, as text.
+        tiers: where gold and silver begin, where the draw depends on it.
         cuts: limits of the revenue bands.
         flow: units by step, up to the eligible.
         now: time of the launch, UTC.
@@ -221,6 +226,7 @@ def freeze_wave(
         roster_sum=connection.scalar(queries.roster_sum(drawn.campaign, drawn.wave)) or "0",
         version=version,
         skewness=skewness,
+        tiers=tiers,
     )
     connection.execute(
         launches.insert().values(

@@ -43,6 +43,7 @@ def freeze_split(
     project: Project,
     base: Path,
     rules: Mapping[str, str],
+    tiers: Mapping[str, Any],
     now: dt.datetime,
     version: str,
 ) -> FrozenPlan:
@@ -58,6 +59,7 @@ def freeze_split(
         project: the project's declaration.
         base: folder that the source's name starts from.
         rules: the rule of each declared segment, as text.
+        tiers: where gold and silver begin, where the draw depends on it.
         now: time of the launch, UTC.
         version: version of this package.
 
@@ -87,6 +89,7 @@ def freeze_split(
         start=campaign.start,
         as_of=campaign.as_of,
         rules=rules,
+        tiers=tiers,
         cuts=(),
         flow=steps,
         now=now,

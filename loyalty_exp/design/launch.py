@@ -17,7 +17,7 @@ from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.declare.models import Campaign, Declaration
 from loyalty_exp.design.audience import FeatureQuery
 from loyalty_exp.design.draw import NobodyEligibleError, draw_wave
-from loyalty_exp.design.edits import refuse_edited
+from loyalty_exp.design.edits import refuse_edited, refuse_other_members
 from loyalty_exp.design.elsewhere import freeze_split
 from loyalty_exp.design.universal import not_drawn, rotation
 from loyalty_exp.errors import LaunchError
@@ -81,8 +81,8 @@ class Launch:
             version: of this package.
 
         Raises:
-            LaunchError: nobody is eligible, enrolment is over, or the universal holdout must be
-                drawn first.
+            LaunchError: nobody is eligible, enrolment is over, the universal holdout must be drawn
+                first, or a segment was kept at the same date under another rule.
         """
         campaign, kept = self.campaign, self.kept
         later = bool(kept) and campaign.enrolment == "rolling"
@@ -95,8 +95,11 @@ class Launch:
         universal = None if self.campaign_id == UNIVERSAL else self.declaration.universal_holdout
         if waiting := not_drawn(universal, start, self.plans):
             raise LaunchError(f"{self.campaign_id}: {waiting}")
+        segments = self.declaration.segments
+        refuse_other_members(campaign, as_of, segments, self.plans)
         given: dict[str, Any] = {
             "project": self.declaration.project,
+            "tiers": segments.tiers_of(campaign),
             "rules": keep(connection, (*campaign.segments, *campaign.exclude), as_of),
             "now": dt.datetime.now(dt.UTC).replace(tzinfo=None),
             "version": version,

@@ -94,7 +94,7 @@ def _plan_fold(t: Tongue, result: CampaignResult) -> Fold:
         for m, cap in sorted(plan.caps.items())
         if cap is not None
     ]
-    facts = (
+    facts: tuple[tuple[str, str], ...] = (
         (_("Metric that decides"), metric_name(t, plan.metric)),
         (_("Drawn unit"), plan.unit),
         (_("Segments as of"), t.date(plan.as_of)),
@@ -117,6 +117,8 @@ def _plan_fold(t: Tongue, result: CampaignResult) -> Fold:
         (_("Time zone"), plan.timezone),
         (_("SHA-256 of the frozen plan"), plan.digest),
     )
+    if plan.tiers:
+        facts += ((_("Gold and silver begin"), _tiers_text(t, plan)),)
     rules = tuple(
         Row((Cell(segment_name(t, name)), Cell(rule))) for name, rule in plan.segments.items()
     )
@@ -127,6 +129,23 @@ def _plan_fold(t: Tongue, result: CampaignResult) -> Fold:
         "Fixed before anything was seen; a later change of the declaration changes nothing here."
     )
     return Fold(_("The frozen plan"), paragraphs=(text,), facts=facts, tables=tables, code=code)
+
+
+def _tiers_text(t: Tongue, plan: FrozenPlan) -> str:
+    """Where gold and silver begin, as the plan froze it."""
+    if plan.tiers["by"] == "share":
+        text = t.gettext(
+            "gold: the largest customers, who make %(gold)s of the revenue of 12 months; silver: "
+            "the next ones, up to %(silver)s"
+        )
+        digits = {name: 0 if plan.tiers[name] % 1 == 0 else 1 for name in ("gold", "silver")}
+        limits = {name: t.percent(plan.tiers[name] / 100, digits[name]) for name in digits}
+    else:
+        text = t.gettext(
+            "gold: from %(gold)s of revenue in 12 months on; silver: from %(silver)s on"
+        )
+        limits = {name: t.money(plan.tiers[name]) for name in ("gold", "silver")}
+    return text % limits
 
 
 def _looks_fold(t: Tongue, result: CampaignResult) -> Fold:

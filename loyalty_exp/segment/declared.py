@@ -16,6 +16,7 @@ from loyalty_exp.declare.features import FEATURES
 from loyalty_exp.declare.models import Segments
 from loyalty_exp.declare.rules import Rule, parse_rule
 from loyalty_exp.errors import MeasureError
+from loyalty_exp.segment.features import TierRule
 from loyalty_exp.segment.lifetime import fitted_survival
 from loyalty_exp.segment.membership import (
     membership_rows,
@@ -46,6 +47,13 @@ class DeclaredSegments:
         """Names of the user's own segments, as declared."""
         return tuple(self.declared.rules)
 
+    @property
+    def tiers(self) -> TierRule:
+        """Where gold and silver begin."""
+        declared = self.declared.tiers
+        scale = 100 if declared.by == "share" else 1
+        return TierRule(declared.by, declared.gold / scale, declared.silver / scale)
+
     def check(self, name: str) -> None:
         """Refuse a name that is no segment.
 
@@ -69,20 +77,21 @@ class DeclaredSegments:
         if name == EVERYBODY:
             return registry.every_customer(as_of.year * 12 + as_of.month)
         if name not in self.declared.rules:
-            return scheme_members(name, self.declared.scheme, as_of)
+            return scheme_members(name, self.declared.scheme, as_of, tiers=self.tiers)
         kinds = present_attributes(connection)
         rule = _loaded_rule(name, self.declared.rules[name].where, kinds)
         return rule_members(
             rule,
             as_of,
             customers_table(list(kinds.items())) if kinds else None,
+            tiers=self.tiers,
             survival=fitted_survival(connection, as_of, rule.columns),
         )
 
     def partitions(self, connection: sa.Connection, as_of: dt.date) -> list[sa.Select[Any]]:
         """Customer and segment: of the scheme, then of each of the user's own segments."""
         own = [named(name, self.members(connection, name, as_of)) for name in self.rules]
-        return [scheme_membership(self.declared.scheme, as_of), *own]
+        return [scheme_membership(self.declared.scheme, as_of, tiers=self.tiers), *own]
 
     def keep(
         self, connection: sa.Connection, names: Sequence[str], as_of: dt.date

@@ -54,6 +54,65 @@ PATH = "campaigns.toml"
 
 # (what is replaced, by what, what is said after the file's name)
 CASES = [
+    # tiers
+    (
+        'scheme = "rfm"',
+        "tiers = { gold = 0.5, silver = 80 }",
+        (
+            "18: [segments] tiers.gold = 0.5: a percentage from 1 to 99 is expected; "
+            "did you mean 50?"
+        ),
+    ),
+    (
+        'scheme = "rfm"',
+        "tiers = { gold = 2000, silver = 50 }",
+        (
+            "18: [segments] tiers.gold = 2000: a percentage from 1 to 99 is expected; "
+            'did you mean by = "revenue"?'
+        ),
+    ),
+    (
+        'scheme = "rfm"',
+        "tiers = { gold = 50, silver = 30 }",
+        (
+            "18: [segments] tiers.silver = 30: a percentage above that of gold, 50, is expected: "
+            "gold included"
+        ),
+    ),
+    (
+        'scheme = "rfm"',
+        'tiers = { by = "revenue", gold = 500, silver = 2000 }',
+        "18: [segments] tiers.silver = 2000: an amount below that of gold, 500, is expected",
+    ),
+    (
+        'scheme = "rfm"',
+        'tiers = { by = "amount", gold = 500, silver = 200 }',
+        (
+            '18: [segments] tiers.by = "amount": share or revenue is expected; '
+            'did you mean "revenue"?'
+        ),
+    ),
+    (
+        'scheme = "rfm"',
+        'tiers = { gold = "50 %", silver = 80 }',
+        (
+            '18: [segments] tiers.gold = "50 %": a percentage of revenue, or an amount, above 0 '
+            "is expected; did you mean 50?"
+        ),
+    ),
+    (
+        'scheme = "rfm"',
+        "tiers = { gold = 50 }",
+        (
+            "18: [segments] tiers.silver: is missing; a percentage of revenue, or an amount, "
+            "above 0 is expected"
+        ),
+    ),
+    (
+        'scheme = "rfm"',
+        "tiers = 50",
+        "18: [segments] tiers = 50: a table is expected",
+    ),
     # percentages and arms
     (
         "holdout = 20, call = 80",

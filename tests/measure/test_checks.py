@@ -85,6 +85,7 @@ class Case:
                 start=START,
                 as_of=dt.date(2026, 2, 28),
                 rules={"gold": "by hand"},
+                tiers={},
                 features=customer_features,
                 now=dt.datetime(2026, 2, 28, 9),
                 version="test",

@@ -11,6 +11,7 @@ from loyalty_exp.measure.results import LEANS_HIGH, LEANS_LOW, CampaignResult, V
 from loyalty_exp.measure.verdict import SKEWED_NOW
 from loyalty_exp.report.evidence import robustness_section
 from loyalty_exp.report.months import months_section
+from loyalty_exp.report.provenance import how_section
 from loyalty_exp.report.tongue import Tongue
 
 EN, FR = Tongue("en"), Tongue("fr")
@@ -75,3 +76,38 @@ def test_the_months_say_that_no_verdict_rests_on_a_skewed_reading() -> None:
     )
     asides = " ".join(months_section(EN, replace(result, arms=waiting)).asides)
     assert "a handful of customers decides the result" in asides
+
+
+@pytest.mark.parametrize(
+    ("tiers", "english", "french"),
+    [
+        (
+            {"by": "revenue", "gold": 2000.0, "silver": 500.0},
+            "gold: from €2,000.00 of revenue in 12 months on; silver: from €500.00 on",
+            (
+                "or : à partir de 2 000,00 € de chiffre d’affaires en 12 mois ; argent : à "
+                "partir de 500,00 €"
+            ),
+        ),
+        (
+            {"by": "share", "gold": 50.0, "silver": 80.0},
+            (
+                "gold: the largest customers, who make 50% of the revenue of 12 months; silver: "
+                "the next ones, up to 80%"
+            ),
+            (
+                "or : les plus gros clients, qui font 50 % du chiffre d’affaires de 12 mois ; "
+                "argent : les suivants, jusqu’à 80 %"
+            ),
+        ),
+    ],
+)
+def test_the_frozen_plan_says_where_gold_and_silver_begin(
+    tiers: dict[str, object], english: str, french: str
+) -> None:
+    result = samples.good()
+    frozen = replace(result, plan=replace(result.plan, tiers=tiers))
+    for tongue, expected in ((EN, english), (FR, french)):
+        (fact,) = how_section(tongue, frozen).folds[1].facts[-1:]
+        assert " ".join(fact[1].split()) == expected
+        assert len(how_section(tongue, result).folds[1].facts) == 16
