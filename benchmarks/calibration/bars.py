@@ -93,8 +93,6 @@ DRAWS = {
     "lost": 5_000,
     "real_orders": 4_000,
 }
-FEWER = {0.05: 4, 0.3: 2}
-"""By what the draws of an interval are divided where an effect is planted: half an hour in all."""
 
 
 def plan() -> dict[Cell, int]:
@@ -103,8 +101,7 @@ def plan() -> dict[Cell, int]:
 
     def add(study: str, sizes: Sequence[int], holdouts: Sequence[Fraction], effect: float) -> None:
         for market, units, holdout in product(MARKETS, sizes, holdouts):
-            draws = DRAWS[study] // (FEWER.get(effect, 1) if study == "intervals" else 1)
-            cells[Cell(study, market, units, holdout, effect)] = draws
+            cells[Cell(study, market, units, holdout, effect)] = DRAWS[study]
 
     ends = (TENTH, HALF)
     add("intervals", SIZES, HOLDOUTS, 0.0)

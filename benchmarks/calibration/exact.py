@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from calibration.draws import experiment
+from calibration.draws import effects_of, experiment
 from loyalty_exp.stats.ancova import IntervalMethod, interval
 from loyalty_exp.stats.looks import boundaries, obrien_fleming
 
@@ -61,13 +61,13 @@ def tea_tasting_gap(draws: int = 5) -> float:
     worst = 0.0
     for seed in range(draws):
         sample = experiment("B2C", 2_000, Fraction(1, 5), 0.1, np.random.default_rng(seed))
-        y = sample.revenue.sum(axis=1)
-        effects = sample.effects(["y"], y[:, None])
+        effects = effects_of(sample.comparison(), sample.readings)
         lower, upper = interval(effects, IntervalMethod.W1)
-        frame = pd.DataFrame({"y": y, "x": sample.past.sum(axis=1), "variant": sample.treated * 1})
+        year = {"y": sample.observed[:, 1], "x": sample.past, "variant": sample.treated * 1}
+        frame = pd.DataFrame(year)
         metric = tt.Mean("y", covariate="x", use_t=True, equal_var=False)
         theirs = tt.Experiment(m=metric).analyze(frame)["m"]
-        ours = np.array([effects.estimate[0], lower[0], upper[0]])
+        ours = np.array([effects.estimate[1], lower[1], upper[1]])
         other = np.array(
             [theirs.effect_size, theirs.effect_size_ci_lower, theirs.effect_size_ci_upper]
         )

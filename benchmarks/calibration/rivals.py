@@ -2,35 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
+
+if TYPE_CHECKING:
+    from loyalty_exp.stats.moments import Moments
 
 Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+Limits = tuple[Floats, Floats]
 
 GROWTHBOOK_TUNING = 5_000
 
 
-def welch(y: Floats, treated: Bools) -> tuple[float, float, float]:
-    """Difference of means and its Welch interval, without a covariate."""
-    one, two = y[treated], y[~treated]
-    v_1, v_0 = one.var(ddof=1) / one.size, two.var(ddof=1) / two.size
-    df = (v_1 + v_0) ** 2 / (v_1**2 / (one.size - 1) + v_0**2 / (two.size - 1))
-    return _interval(one.mean() - two.mean(), v_1 + v_0, float(df))
+@dataclass(frozen=True, slots=True, eq=False)
+class Arm:
+    """One arm in many draws.
+
+    Attributes:
+        n: Its units, shape (draws,).
+        mean: Means of p variables, shape (draws, p).
+        scatter: Their centred sums of cross-products, shape (draws, p, p).
+    """
+
+    n: Floats
+    mean: Floats
+    scatter: Floats
+
+    @classmethod
+    def of(cls, draws: Sequence[Moments]) -> Self:
+        """The same arm's moments, one a draw."""
+        n = np.array([arm.n for arm in draws], dtype=np.float64)
+        return cls(n, np.array([a.mean for a in draws]), np.array([a.scatter for a in draws]))
 
 
-def lin(y: Floats, x: Floats, treated: Bools) -> tuple[float, float, float]:
+def welch(treated: Arm, control: Arm, y: int) -> Limits:
+    """Welch's interval of the difference of means of variable y, no covariate; (draws,) each."""
+    v_1, v_0 = (arm.scatter[:, y, y] / ((arm.n - 1) * arm.n) for arm in (treated, control))
+    with np.errstate(invalid="ignore"):
+        df = (v_1 + v_0) ** 2 / (v_1**2 / (treated.n - 1) + v_0**2 / (control.n - 1))
+    reach = special.stdtrit(df, 0.975) * np.sqrt(v_1 + v_0)
+    estimate = treated.mean[:, y] - control.mean[:, y]
+    return estimate - reach, estimate + reach
+
+
+def lin(treated: Arm, control: Arm, y: int, x: int) -> Limits:
     """Slopes of each arm's own, Neyman variance of the residuals, normal limits (Lin 2013)."""
-    estimate, variance = 0.0, 0.0
-    for sign, arm in ((1, treated), (-1, ~treated)):
-        own_x = x[arm] - x[arm].mean()
-        square = own_x @ own_x
-        slope = own_x @ y[arm] / square if square > 0 else 0.0
-        estimate += sign * (y[arm].mean() - slope * (x[arm].mean() - x.mean()))
-        residual = y[arm] - y[arm].mean() - slope * own_x
-        variance += residual @ residual / ((arm.sum() - 1) * arm.sum())
-    return _interval(estimate, float(variance), np.inf)
+    everybody = treated.n + control.n
+    centre = (treated.n * treated.mean[:, x] + control.n * control.mean[:, x]) / everybody
+    estimate, variance = np.zeros_like(centre), np.zeros_like(centre)
+    for sign, arm in ((1, treated), (-1, control)):
+        square, cross = arm.scatter[:, x, x], arm.scatter[:, x, y]
+        slope = np.divide(cross, square, out=np.zeros_like(cross), where=square > 0)
+        estimate += sign * (arm.mean[:, y] - slope * (arm.mean[:, x] - centre))
+        residual = np.maximum(arm.scatter[:, y, y] - slope * cross, 0.0)
+        variance += residual / ((arm.n - 1) * arm.n)
+    reach = special.ndtri(0.975) * np.sqrt(variance)
+    return estimate - reach, estimate + reach
 
 
 def growthbook_multiplier(units: int, alpha: float = 0.05) -> float:
@@ -44,8 +76,3 @@ def growthbook_multiplier(units: int, alpha: float = 0.05) -> float:
     information = units * rho2
     spread = 2 * (information + 1) / information
     return float(np.sqrt(spread * np.log(np.sqrt(information + 1) / alpha)))
-
-
-def _interval(estimate: float, variance: float, df: float) -> tuple[float, float, float]:
-    reach = float(stats.t.ppf(0.975, df)) * float(np.sqrt(variance))
-    return estimate, estimate - reach, estimate + reach

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from calibration import rivals
 from calibration.draws import (
     CUMULATIVE,
     MONTHLY,
+    ONCE,
+    YEAR,
     Experiment,
-    bands,
-    draw,
+    drawn,
+    effects_of,
     experiment,
     frozen_method,
     joining,
+    population,
+    read,
 )
 from calibration.exact import bias_of_all_draws
+from calibration.rivals import Arm
 from calibration.tally import Tally
 from loyalty_exp.stats.ancova import (
     Comparison,
@@ -45,6 +53,9 @@ from loyalty_exp.stats.resampling import max_t_band, permutation_test
 
 Floats = npt.NDArray[np.float64]
 Rng = np.random.Generator
+Claims = Mapping[str, float]
+Interval = tuple[float, float, float]
+"""Lower limit, upper limit, truth."""
 
 ALPHA = 0.05
 LOOKS = 12
@@ -52,6 +63,11 @@ REDRAWS = 499
 MARGIN_RATE = 0.4
 CONTACT, VOUCHER = 0.5, 5.0
 RESIDUAL = 1e-10
+LEAST = 0.97 * np.array(
+    [-special.ndtri(obrien_fleming(k / LOOKS, ALPHA) / 2) for k in range(1, LOOKS + 1)]
+)
+"""What no boundary lies below: all that may be spent by then, spent on that look alone; 3 % less, for
+the error of the integral."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,151 +90,123 @@ class Cell:
     relative: float = 0.0
     waves: int = 1
 
-    def draw(self, rng: Rng, *, with_orders: bool = False) -> Experiment:
+    def draw(self, rng: Rng, outcomes: tuple[str, ...] = ONCE) -> Experiment:
         """One simulated experiment of this cell."""
         setting = (self.market, self.units, self.holdout, self.relative)
-        return experiment(*setting, rng, with_orders=with_orders)
+        return experiment(*setting, rng, outcomes)
 
 
 def intervals(cell: Cell, draws: int, rng: Rng) -> Tally:
     """One look at a fixed time: the interval of the product beside those of others."""
-    tally = Tally()
-    for _ in range(draws):
-        sample = cell.draw(rng)
-        past = sample.past.sum(axis=1)
-        values = np.column_stack([sample.revenue[:, 1], sample.revenue.sum(axis=1)])
-        effects = sample.effects(["one month", "12 months"], values)
-        frozen = frozen_method(effects)
-        welch = interval(effects, IntervalMethod.W1)
-        ours = interval(effects, frozen)
-        leans = expected_bias(effects, frozen)
-        added = sample.added.sum(axis=1)
-        tally.add("exact bias/12 months", bias_of_all_draws(added, past))
-        for k, (name, truth) in enumerate(
-            (("one month", sample.truth[1]), ("12 months", sample.truth.sum()))
-        ):
-            unit = welch[1][k] - welch[0][k]
-            tally.interval(f"W1/{name}", welch[0][k], welch[1][k], truth, unit)
-            tally.interval(f"switch/{name}", ours[0][k], ours[1][k], truth, unit)
-            tally.add(f"bias/{name}", effects.estimate[k] - truth)
-            tally.add(f"warned/{name}", bool(leans.material[k:2].any()))
-            tally.add(f"truth/{name}", truth)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                _, lower, upper = rivals.welch(values[:, k], sample.treated)
-                tally.interval(f"Welch/{name}", lower, upper, truth, unit)
-                _, lower, upper = rivals.lin(values[:, k], past, sample.treated)
-                tally.interval(f"Lin/{name}", lower, upper, truth, unit)
-        tally.add("W2 chosen", frozen is IntervalMethod.W2)
-    return tally
+    return _one_look(ONCE, (cell.draw(rng) for _ in range(draws)))
+
+
+def real_orders(cell: Cell, draws: int, rng: Rng) -> Tally:
+    """Random splits of real households that nobody treated: the truth is zero."""
+    months = household_months()
+    half = months.shape[1] // 2
+    sums = np.column_stack([np.arange(half) == 0, np.ones(half)]).astype(np.float64)
+    readings = read(months, ("one month", "6 months"), sums, half)
+    everybody = np.arange(len(months))
+    return _one_look(
+        readings.outcomes, (drawn(readings, everybody, cell.holdout, rng) for _ in range(draws))
+    )
 
 
 def looks(cell: Cell, draws: int, rng: Rng) -> Tally:
     """Twelve monthly looks at the same customers: who ever claims an effect?"""
-    tally = Tally()
     multiplier = rivals.growthbook_multiplier(cell.units)
-    for _ in range(draws):
-        sample = cell.draw(rng)
-        effects = sample.effects(CUMULATIVE, sample.revenue.cumsum(axis=1))
-        frozen = frozen_method(effects)
+
+    def claims() -> Claims:
+        sample = cell.draw(rng, CUMULATIVE)
+        effects = effects_of(sample.comparison(), sample.readings)
         path = effects.select(CUMULATIVE)
-        single = _excludes_zero(interval(path, frozen))
-        tally.add("naive", _excludes_zero(interval(path, IntervalMethod.W1)).any())
-        tally.add("single", single[-1])
-        error = np.sqrt(np.diag(path.covariance))
-        tally.add("GrowthBook", bool((np.abs(path.estimate) > multiplier * error).any()))
-        tally.add("spending", _crosses(path, frozen) if single.any() else False)
-    return tally
+        beyond = np.abs(path.estimate) > multiplier * np.sqrt(np.diag(path.covariance))
+        return {**_claims(path, frozen_method(effects)), "GrowthBook": bool(beyond.any())}
+
+    return _counted(claims() for _ in range(draws))
 
 
 def waves(cell: Cell, draws: int, rng: Rng) -> Tally:
     """Twelve looks at a campaign that customers join in waves: false alarms."""
-    tally = Tally()
-    for _ in range(draws):
-        path, frozen = joining(cell.market, cell.units, cell.holdout, cell.waves, rng)
-        plain = _excludes_zero(interval(path, IntervalMethod.W1))
-        ours = _excludes_zero(interval(path, frozen))
-        tally.add("naive", plain.any())
-        tally.add("single", ours[-1])
-        tally.add("spending", _crosses(path, frozen) if ours.any() else False)
-    return tally
+    setting = (cell.market, cell.units, cell.holdout, cell.waves)
+    return _counted(_claims(*joining(*setting, rng)) for _ in range(draws))
 
 
 def paths(cell: Cell, draws: int, rng: Rng) -> Tally:
     """The band over the monthly path: are all twelve months inside?"""
-    tally = Tally()
-    for _ in range(draws):
-        sample = cell.draw(rng)
-        effects = sample.effects(MONTHLY, sample.revenue)
+
+    def inside() -> Claims:
+        sample = cell.draw(rng, MONTHLY)
+        effects = effects_of(sample.comparison(), sample.readings)
         band = simultaneous_band(effects.select(MONTHLY), frozen_method(effects))
         outside = (band.lower > sample.truth) | (band.upper < sample.truth)
         known = bool(np.isfinite(band.lower).any())
-        tally.add("known", known)
-        tally.add("cover", not outside.any() if known else np.nan)
-    return tally
+        return {"known": known, "cover": not outside.any() if known else np.nan}
+
+    return _counted(inside() for _ in range(draws))
 
 
 def permutations(cell: Cell, draws: int, rng: Rng) -> Tally:
     """Re-draws on small lists: the path's band, and the confirmatory test on 12 months."""
-    tally = Tally()
-    for number in range(draws):
-        sample = cell.draw(rng)
-        rows = (sample.past.sum(axis=1), sample.treated, sample.strata)
-        band = max_t_band(sample.revenue, *rows, digest=str(number), draws=REDRAWS)
+
+    def errors(digest: str) -> Claims:
+        sample = cell.draw(rng, MONTHLY)
+        rows = (sample.past, sample.treated, sample.strata)
+        band = max_t_band(sample.observed, *rows, digest=digest, draws=REDRAWS)
         outside = (band.lower > sample.truth) | (band.upper < sample.truth)
-        tally.add("error", bool(outside.any()))
-        test = permutation_test(
-            sample.revenue.sum(axis=1), *rows, digest=str(number), draws=REDRAWS
-        )
-        tally.add("size", test.p_value <= ALPHA)
-    return tally
+        year = sample.observed.sum(axis=1)
+        test = permutation_test(year, *rows, digest=digest, draws=REDRAWS)
+        return {"error": bool(outside.any()), "size": test.p_value <= ALPHA}
+
+    return _counted(errors(str(number)) for number in range(draws))
 
 
 def reached(cell: Cell, draws: int, rng: Rng) -> Tally:
     """A campaign that reaches the more active: effect per reached customer."""
-    tally = Tally()
-    for _ in range(draws):
+
+    def found() -> Interval:
         sample = cell.draw(rng)
-        reachable = rng.random(cell.units) < np.where(sample.past.sum(axis=1) > 0, 0.6, 0.3)
-        missed = sample.treated & ~reachable
-        revenue = sample.revenue.sum(axis=1) - sample.added.sum(axis=1) * missed
-        effects = sample.effects(["revenue"], revenue[:, None])
+        added, treated = sample.added[:, 1], sample.treated
+        reachable = rng.random(cell.units) < np.where(sample.past > 0, 0.6, 0.3)
+        revenue = sample.observed[:, 1]
+        revenue -= added * (treated & ~reachable)
+        comparison = sample.comparison()
+        effects = effects_of(comparison, sample.readings)
         frozen = frozen_method(effects)
         down, up = critical_values(effects, frozen)
-        rows = np.column_stack([revenue, sample.treated & reachable, sample.past.sum(axis=1)])
-        arms = (
-            Moments.from_rows(("revenue", "reached", "x"), rows[arm])
-            for arm in (sample.treated, ~sample.treated)
+        rows = np.column_stack([revenue, treated & reachable, sample.past])
+        names = ("revenue", "reached", "x")
+        arms = (Moments.from_rows(names, rows[arm]) for arm in (treated, ~treated))
+        region = effect_per_reached(
+            [Comparison(*arms)], *names, method=frozen, critical=(float(down[1]), float(up[1]))
         )
-        found = effect_per_reached(
-            [Comparison(*arms)],
-            "revenue",
-            "reached",
-            "x",
-            method=frozen,
-            critical=(float(down[0]), float(up[0])),
-        )
-        truth = float(sample.added.sum(axis=1)[reachable].mean())
-        tally.interval("reached", found.lower, found.upper, truth)
-    return tally
+        return region.lower, region.upper, float(added[reachable].mean())
+
+    return _covered("reached", [found() for _ in range(draws)])
 
 
 def returns(cell: Cell, draws: int, rng: Rng) -> Tally:
     """Return on cost, with vouchers redeemed by some of the active."""
-    tally = Tally()
-    for _ in range(draws):
-        sample = cell.draw(rng, with_orders=True)
-        redeems = (sample.orders[:, :2].sum(axis=1) > 0) & (rng.random(cell.units) < 0.3)
-        margin = MARGIN_RATE * sample.revenue.sum(axis=1)
-        net = margin - VOUCHER * redeems * sample.treated
-        effects = sample.effects(["margin", "net"], np.column_stack([margin, net]))
+    orders = population(cell.market).orders
+    # Redemptions are margin less net: alone, they would be constant in the holdout. Contacts
+    # cost the same for everybody.
+    to_pair = np.array([[1.0, 0.0], [1.0, -1.0]])
+
+    def found() -> Interval:
+        sample = cell.draw(rng)
+        active = orders[sample.chosen, YEAR : YEAR + 2].any(axis=1)
+        redeems = active & (rng.random(cell.units) < 0.3)
+        # In the place of the revenue of one month and of twelve.
+        margin, net = sample.observed.T
+        margin[:] = MARGIN_RATE * net
+        net[:] = margin - VOUCHER * redeems * sample.treated
+        effects = effects_of(sample.comparison(), sample.readings)
         frozen = frozen_method(effects)
         down, up = critical_values(effects, frozen)
-        # Redemptions are margin less net: alone, they would be constant in the holdout. Contacts
-        # cost the same for everybody.
-        to_pair = np.array([[1.0, 0.0], [1.0, -1.0]])
         covariance = sum(method_covariance(effects, frozen))[:2, :2]
         gained, spent = to_pair @ effects.estimate[:2]
-        found = iroi(
+        result = iroi(
             float(gained),
             float(spent),
             to_pair @ covariance @ to_pair.T,
@@ -226,70 +214,58 @@ def returns(cell: Cell, draws: int, rng: Rng) -> Tally:
             fixed_cost=CONTACT,
         )
         cost = CONTACT + VOUCHER * redeems
-        truth = MARGIN_RATE * sample.added.sum(axis=1).mean() / cost.mean() - 1
-        tally.interval("iroi", found.lower, found.upper, float(truth))
-    return tally
+        truth = MARGIN_RATE * sample.truth[1] / cost.mean() - 1
+        return result.lower, result.upper, float(truth)
+
+    return _covered("iroi", [found() for _ in range(draws)])
 
 
 def decompositions(cell: Cell, draws: int, rng: Rng) -> Tally:
     """Came back, came more often, bought more: do the parts add up, and are they covered?"""
-    tally = Tally()
+    names = ("a", "o", "r", "past a", "past o", "past r")
+    counts = order_counts(cell.market)
+    found, residuals = [], []
     for _ in range(draws):
-        sample = cell.draw(rng, with_orders=True)
-        now = [(sample.orders > 0).sum(axis=1), sample.orders.sum(axis=1)]
-        before = [(sample.past_orders > 0).sum(axis=1), sample.past_orders.sum(axis=1)]
-        names = ("a", "o", "r", "past a", "past o", "past r")
-        rows = np.column_stack(
-            [*now, sample.revenue.sum(axis=1), *before, sample.past.sum(axis=1)]
-        ).astype(np.float64)
+        sample = cell.draw(rng)
+        (now, before), past = counts.take(sample.chosen, axis=1), sample.past
+        rows = np.column_stack([now, sample.observed[:, 1], before, past])
         arms = (Moments.from_rows(names, rows[arm]) for arm in (sample.treated, ~sample.treated))
         effects = joint_effects([Comparison(*arms)], names[:3], names[3:])
         parts = decompose(effects, "a", "o", "r")
         # The planted effect is on the basket only.
-        truths = (0.0, 0.0, sample.truth.sum())
-        for name, lower, upper, truth in zip(
-            COMPONENTS, parts.lower, parts.upper, truths, strict=True
-        ):
-            tally.interval(name, lower, upper, truth)
+        found.append((parts.lower, parts.upper, (0.0, 0.0, sample.truth[1])))
         size = float(np.abs(parts.estimate).max())
-        tally.add("residual", abs(parts.estimate.sum() - parts.total) > RESIDUAL * size)
+        residuals.append(abs(parts.estimate.sum() - parts.total) > RESIDUAL * size)
+    tally = Tally()
+    tally.add("residual", residuals)
+    for name, limits in zip(COMPONENTS, np.transpose(found), strict=True):
+        tally.interval(name, *limits)
     return tally
 
 
 def lost(cell: Cell, draws: int, rng: Rng) -> Tally:
     """Units lost from the arms: at the same rate (size), or 10 % against 3.3 % (power)."""
-    tally = Tally()
     held = int(cell.units * cell.holdout)
     assigned = np.array([[held, cell.units - held]])
-    for _ in range(draws):
+
+    def alarms() -> Claims:
         same = rng.binomial(assigned, 0.033)
-        tally.add("size", losses(same, assigned).p_value <= ALPHA)
         other = rng.binomial(assigned, [0.033, 0.10])
-        tally.add("power", losses(other, assigned).p_value <= ALPHA)
-    return tally
+        return {
+            "size": losses(same, assigned).p_value <= ALPHA,
+            "power": losses(other, assigned).p_value <= ALPHA,
+        }
+
+    return _counted(alarms() for _ in range(draws))
 
 
-def real_orders(cell: Cell, draws: int, rng: Rng) -> Tally:
-    """Random splits of real households that nobody treated: the truth is zero."""
-    tally = Tally()
-    months = household_months()
-    past, after = months[:, :6], months[:, 6:]
-    strata = bands(past.sum(axis=1))
-    orders = np.zeros_like(after, dtype=np.int64)
-    for _ in range(draws):
-        treated = draw(strata, cell.holdout, rng)
-        sample = Experiment(past, after, 0 * after, orders, orders, treated, strata)
-        values = np.column_stack([after[:, 0], after.sum(axis=1)])
-        effects = sample.effects(["one month", "6 months"], values)
-        ours = interval(effects, frozen_method(effects))
-        welch = interval(effects, IntervalMethod.W1)
-        for k, name in enumerate(("one month", "6 months")):
-            unit = welch[1][k] - welch[0][k]
-            tally.interval(f"switch/{name}", ours[0][k], ours[1][k], 0.0, unit)
-            tally.interval(f"W1/{name}", welch[0][k], welch[1][k], 0.0, unit)
-            _, lower, upper = rivals.welch(values[:, k], treated)
-            tally.interval(f"Welch/{name}", lower, upper, 0.0, unit)
-    return tally
+@lru_cache(maxsize=3)
+def order_counts(market: str) -> Floats:
+    """Active months and orders of the population, after and before: shape (2, customers, 2)."""
+    orders = population(market).orders
+    halves = (orders[:, YEAR:], orders[:, :YEAR])
+    sums = [np.column_stack([(half > 0).sum(axis=1), half.sum(axis=1)]) for half in halves]
+    return np.array(sums, dtype=np.float64)
 
 
 @lru_cache(maxsize=1)
@@ -322,16 +298,71 @@ STUDIES: dict[str, Callable[[Cell, int, Rng], Tally]] = {
 }
 
 
+def _one_look(outcomes: tuple[str, ...], experiments: Iterable[Experiment]) -> Tally:
+    """The first outcomes of some experiments: intervals of the product and of others."""
+    comparisons, tally = [], Tally()
+    records: dict[str, list[Any]] = defaultdict(list)
+    for sample in experiments:
+        comparison = sample.comparison()
+        effects = effects_of(comparison, sample.readings)
+        frozen = frozen_method(effects)
+        comparisons.append(comparison)
+        records["W1"].append(interval(effects, IntervalMethod.W1))
+        records["switch"].append(interval(effects, frozen))
+        records["estimate"].append(effects.estimate)
+        records["material"].append(expected_bias(effects, frozen).material)
+        records["truth"].append(sample.truth)
+        records["W2"].append(frozen is IntervalMethod.W2)
+        records["exact"].append(bias_of_all_draws(sample.added[:, -1], sample.past))
+    found = {name: np.array(values) for name, values in records.items()}
+    arms = [Arm.of([getattr(c, arm) for c in comparisons]) for arm in ("treated", "control")]
+    x = comparisons[0].treated.position("x")
+    for k, name in enumerate(outcomes):
+        truth = found["truth"][:, k]
+        limits = {method: found[method][:, :, k].T for method in ("W1", "switch")}
+        limits |= {"Welch": rivals.welch(*arms, k), "Lin": rivals.lin(*arms, k, x)}
+        unit = limits["W1"][1] - limits["W1"][0]
+        for method, (lower, upper) in limits.items():
+            tally.interval(f"{method}/{name}", lower, upper, truth, unit)
+        tally.add(f"bias/{name}", found["estimate"][:, k] - truth)
+        tally.add(f"warned/{name}", found["material"][:, k : len(outcomes)].any(axis=1))
+        tally.add(f"truth/{name}", truth)
+    tally.add(f"exact bias/{outcomes[-1]}", found["exact"])
+    tally.add("W2 chosen", found["W2"])
+    return tally
+
+
+def _counted(draws: Iterable[Claims]) -> Tally:
+    """Counts what happened in each draw."""
+    tally, found = Tally(), list(draws)
+    for name in found[0]:
+        tally.add(name, [draw[name] for draw in found])
+    return tally
+
+
+def _covered(name: str, draws: Sequence[Interval]) -> Tally:
+    """Counts one interval a draw."""
+    tally = Tally()
+    tally.interval(name, *np.transpose(draws))
+    return tally
+
+
+def _claims(path: JointEffects, method: IntervalMethod) -> Claims:
+    """Whether the naive interval, a single test at the end and error spending claim an effect.
+
+    Boundaries are solved for only where one may be crossed.
+    """
+    crossed = False
+    if _excludes_zero(interval(path, method, critical=LEAST)).any():
+        critical = boundaries(look_correlation(path), obrien_fleming, ALPHA, LOOKS)
+        outside = _excludes_zero(interval(path, method, critical=critical))
+        crossed = bool((outside & decidable(path)).any())
+    return {
+        "naive": bool(_excludes_zero(interval(path, IntervalMethod.W1)).any()),
+        "spending": crossed,
+        "single": bool(_excludes_zero(interval(path, method))[-1]),
+    }
+
+
 def _excludes_zero(limits: tuple[Floats, Floats]) -> npt.NDArray[np.bool_]:
     return (limits[0] > 0) | (limits[1] < 0)
-
-
-def _crosses(path: JointEffects, method: IntervalMethod) -> bool:
-    """Whether any look that may decide crosses its boundary.
-
-    Called only where a plain interval excludes zero: no boundary is below the critical value of a
-    single look, so the other draws cannot cross.
-    """
-    critical = boundaries(look_correlation(path), obrien_fleming, ALPHA, LOOKS)
-    outside = _excludes_zero(interval(path, method, critical=critical))
-    return bool((outside & decidable(path)).any())

@@ -17,23 +17,34 @@ class Tally:
 
     sums: dict[str, Floats] = field(default_factory=dict)
 
-    def add(self, name: str, value: float) -> None:
-        """Counts one draw's value; NaN counts as no value."""
-        if np.isfinite(value):
-            self.sums.setdefault(name, np.zeros(3))
-            self.sums[name] += (1.0, value, value**2)
+    def add(self, name: str, values: npt.ArrayLike) -> None:
+        """Counts the values of some draws, shape (draws,); NaN counts as no value."""
+        known = np.asarray(values, dtype=np.float64)
+        known = known[np.isfinite(known)]
+        if known.size:
+            found = np.array([known.size, known.sum(), known @ known])
+            self.sums[name] = self.sums.get(name, np.zeros(3)) + found
 
     def interval(
-        self, name: str, lower: float, upper: float, truth: float, unit: float = np.nan
+        self,
+        name: str,
+        lower: Floats,
+        upper: Floats,
+        truth: npt.ArrayLike,
+        unit: npt.ArrayLike = np.nan,
     ) -> None:
-        """Counts one interval: whether there is one, covers, lies above, and its width in units."""
-        known = bool(np.isfinite(lower) and np.isfinite(upper))
+        """Counts intervals, (draws,): whether there is one, covers, lies above, width in units."""
+        known = np.isfinite(lower) & np.isfinite(upper)
         self.add(f"{name}/known", known)
-        if known:
-            self.add(f"{name}/cover", lower <= truth <= upper)
-            self.add(f"{name}/over", lower > truth)
-            self.add(f"{name}/under", upper < truth)
-            self.add(f"{name}/width", (upper - lower) / unit if unit else np.nan)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            measures = {
+                "cover": (lower <= truth) & (truth <= upper),
+                "over": lower > truth,
+                "under": upper < truth,
+                "width": (upper - lower) / unit,
+            }
+        for measure, values in measures.items():
+            self.add(f"{name}/{measure}", np.where(known, values, np.nan))
 
     def merge(self, other: Self) -> None:
         """Adds another block of draws."""
