@@ -15,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
 import multiprocessing
+import resource
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -50,11 +51,17 @@ def main() -> int:
         output = chosen.output
     form = "Quick form: few draws, wide errors." if chosen.quick else "Full form."
     if output is not None:
-        output.write_text(page(results, found, form), encoding="utf-8")
+        output.write_text(page(results, found, form, cpu_seconds()), encoding="utf-8")
     for check in missed:
         print(f"missed, bar {check.bar}: {check.label}: {check.value:.4g} ± {check.error:.2g}")
     print(f"{len(found)} figures, {len(missed)} missed")
     return 1 if missed else 0
+
+
+def cpu_seconds() -> float:
+    """What this process and those it started and ended have taken of the processors."""
+    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def run(cells: dict[Cell, int], processes: int) -> dict[Cell, Tally]:

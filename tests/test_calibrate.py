@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from loyalty_exp.stats.moments import Moments
+
 BENCHMARKS = str(Path(__file__).parent.parent / "benchmarks")
 
 
@@ -20,6 +22,13 @@ def _importable() -> Iterator[None]:
     sys.path.insert(0, BENCHMARKS)
     yield
     sys.path.remove(BENCHMARKS)
+
+
+def _forget_population() -> None:
+    from calibration import draws, studies
+
+    for kept in (draws.population, draws.population_readings, studies.order_counts):
+        kept.cache_clear()
 
 
 def test_recursion_against_published_boundaries() -> None:
@@ -42,18 +51,31 @@ def test_growthbooks_multiplier() -> None:
 
 
 def test_rivals_against_scipy_and_by_hand() -> None:
-    from calibration.rivals import lin, welch
+    from calibration.rivals import Arm, lin, welch
 
-    rng = np.random.default_rng(1)
-    x, treated = rng.lognormal(size=90), rng.random(90) < 0.7
-    y = x + rng.lognormal(size=90)
-    oracle = stats.ttest_ind(y[treated], y[~treated], equal_var=False)
-    limits = oracle.confidence_interval()
-    assert welch(y, treated)[1:] == pytest.approx((limits.low, limits.high))
-    # Lin's estimate is the treatment coefficient of the fully interacted regression.
-    centred = x - x.mean()
-    design = np.column_stack([np.ones(90), treated, centred, treated * centred])
-    assert lin(y, x, treated)[0] == pytest.approx(np.linalg.lstsq(design, y)[0][1])
+    rng, draws = np.random.default_rng(1), []
+    for _ in range(3):
+        x, treated = rng.lognormal(size=90), rng.random(90) < 0.7
+        draws.append((x, x + rng.lognormal(size=90), treated))
+    arms = [
+        Arm.of([Moments.from_rows("yx", np.column_stack([y, x])[t == side]) for x, y, t in draws])
+        for side in (True, False)
+    ]
+    no_covariate, own_slopes = np.transpose(welch(*arms, 0)), np.transpose(lin(*arms, 0, 1))
+    for row, (x, y, treated) in enumerate(draws):
+        oracle = stats.ttest_ind(y[treated], y[~treated], equal_var=False).confidence_interval()
+        assert no_covariate[row] == pytest.approx((oracle.low, oracle.high))
+        # Lin's estimate is the treatment coefficient of the fully interacted regression, and
+        # Neyman's variance that of the two arms' own regressions.
+        centred = x - x.mean()
+        design = np.column_stack([np.ones(90), treated, centred, treated * centred])
+        fitted, *_ = np.linalg.lstsq(design, y)
+        squares = (y - design @ fitted) ** 2
+        variance = sum(
+            squares[arm].sum() / ((arm.sum() - 1) * arm.sum()) for arm in (treated, ~treated)
+        )
+        half = stats.norm.isf(0.025) * np.sqrt(variance)
+        assert own_slopes[row] == pytest.approx((fitted[1] - half, fitted[1] + half))
 
 
 def test_tallies_add_up() -> None:
@@ -61,16 +83,15 @@ def test_tallies_add_up() -> None:
 
     rng = np.random.default_rng(2)
     values, whole, parts = rng.normal(size=40), Tally(), [Tally(), Tally()]
-    for number, value in enumerate(values):
-        whole.add("v", value)
-        parts[number % 2].add("v", value)
-    whole.add("v", np.nan)
+    whole.add("v", [*values, np.nan])
+    for part, some in zip(parts, (values[:15], values[15:]), strict=True):
+        part.add("v", some)
     parts[0].merge(parts[1])
     for tally in (whole, parts[0]):
         assert tally.mean("v") == pytest.approx(values.mean())
         assert tally.error("v") == pytest.approx(values.std() / np.sqrt(40))
-    whole.interval("i", 1.0, 3.0, truth=0.5, unit=4.0)
-    whole.interval("i", np.nan, np.nan, truth=0.5)
+    lower, upper = np.array([1.0, np.nan]), np.array([3.0, np.nan])
+    whole.interval("i", lower, upper, truth=0.5, unit=4.0)
     names = ("known", "cover", "over", "under", "width")
     assert [whole.mean(f"i/{name}") for name in names] == [0.5, 0.0, 1.0, 0.0, 0.5]
     assert np.isnan(whole.mean("nothing"))
@@ -101,19 +122,19 @@ def test_every_promise_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(studies, "REDRAWS", 19)
     sales = np.random.default_rng(5).lognormal(size=(500, 12))
     monkeypatch.setattr(studies, "household_months", lambda: sales)
-    draws.population.cache_clear()
+    _forget_population()
     results = {}
     for cell in plan():
         small = studies.Cell(
             cell.study, cell.market, min(cell.units, 500), cell.holdout, cell.relative
         )
         results[cell] = studies.STUDIES[cell.study](small, 2, np.random.default_rng(4))
-    draws.population.cache_clear()
+    _forget_population()
     found = checks(results)
     assert {check.bar for check in found} == set(PROMISES)
     # Two draws may both have too few customers for an interval, in the smallest lists only.
     assert [c.label for c in found if np.isnan(c.value) and "n = 60," not in c.label] == []
-    text = page(results, found, "Two draws.")
+    text = page(results, found, "Two draws.", seconds=90.0)
     assert all(f"| {bar} | {promise} |" in text for bar, promise in PROMISES.items())
 
 
@@ -149,9 +170,9 @@ def test_waves_count_nothing_before_they_start(monkeypatch: pytest.MonkeyPatch) 
     from calibration import draws
 
     monkeypatch.setattr(draws, "POPULATION", 4_000)
-    draws.population.cache_clear()
+    _forget_population()
     looks, method = draws.joining("B2C", 600, Fraction(1, 2), 3, np.random.default_rng(7))
-    draws.population.cache_clear()
+    _forget_population()
     # Waves of 200 start in months 0, 2 and 4: until then each adds customers and no purchase.
     assert (looks.n_treated, looks.n_control) == (300, 300)
     means = looks.raw_mean_control

@@ -11,7 +11,7 @@ from calibration.tally import Tally
 INTRODUCTION = """\
 # Calibration
 
-Written by `make calibrate`; do not edit. {form}
+Written by `make calibrate`; do not edit. {form} {cost}
 
 Every figure below comes from running the package's own functions (`loyalty_exp.stats`) on simulated
 experiments with a known truth: customers of the reference markets of `loyalty_exp.simulate` (12
@@ -41,9 +41,8 @@ adjusted away: a known property of regression adjustment that fades as 1/n (Free
 is how much it is over 12 months at +30 %, the largest effect simulated, where bar 3 is missed. The
 coverage above includes it. *By the formula* is the exact bias over all simple draws of the same
 customers: minus the mean effect, weighted by squared distance from the mean past revenue, over
-n - 1. The draw's strata take a little of it away. These cells have 2,000 draws, those at +5 %
-1,000, those without an effect 4,000. Bias is judged in its own Monte-Carlo errors, so that the
-fewer the draws, the less often a true bias shows as a miss; the formula does not depend on them.
+n - 1. The draw's strata take a little of it away. Bias is judged in its own Monte-Carlo errors, so
+that the more the draws, the smaller a bias shows as a miss; the formula does not depend on them.
 
 """
 WARNED = """\
@@ -90,10 +89,11 @@ the data calls it simulated, its original presents it as real.
 """
 
 
-def page(results: Results, checks: Sequence[Check], form: str) -> str:
-    """The whole page as Markdown."""
+def page(results: Results, checks: Sequence[Check], form: str, seconds: float) -> str:
+    """The whole page as Markdown, with the CPU seconds that it took."""
+    cost = f"It took {seconds:,.0f} CPU seconds: {seconds / 120:.0f} minutes on two idle cores."
     parts = [
-        INTRODUCTION.format(form=form),
+        INTRODUCTION.format(form=form, cost=cost),
         "## The ten bars\n\n" + _bars(checks),
         _outside(checks),
         "## One look: coverage, over-claiming and width\n\n" + _one_look(results),

@@ -66,8 +66,8 @@ RESIDUAL = 1e-10
 LEAST = 0.97 * np.array(
     [-special.ndtri(obrien_fleming(k / LOOKS, ALPHA) / 2) for k in range(1, LOOKS + 1)]
 )
-"""What no boundary lies below: all that may be spent by then, spent on that look alone; 3 % less, for
-the error of the integral."""
+"""What no boundary lies below: all that may be spent by then, spent on that look alone. Less 3 %,
+for the error of the integral."""
 
 
 @dataclass(frozen=True, slots=True)

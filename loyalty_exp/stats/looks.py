@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special, stats
+from scipy import optimize, special
 from scipy.stats import qmc
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def obrien_fleming(t: float, alpha: float) -> float:
 
     Source: Lan and DeMets (1983), alpha_1*, for each side.
     """
-    return float(4 * stats.norm.sf(stats.norm.isf(alpha / 4) / math.sqrt(t)))
+    return float(4 * special.ndtr(special.ndtri(alpha / 4) / math.sqrt(t)))
 
 
 def pocock(t: float, alpha: float) -> float:
@@ -146,7 +146,7 @@ def _boundaries(
         allowed = spending((look + 1) / planned, alpha)
         length = lengths[:, column]
         if column == 0:
-            boundary[look] = min(float(stats.norm.isf(allowed / 2)), CAP)
+            boundary[look] = min(-float(special.ndtri(allowed / 2)), CAP)
         else:
             boundary[look] = _solve(nearest, spent, length, planned, allowed)
         radius = (boundary[look] / length) ** 2
