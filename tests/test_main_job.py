@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from by_hand import MARGIN_RATE, ByHand, by_hand, spending
+from scipy import stats
 from shops import DECLARATION, done, open_shop, order_lines, run
 from support import words_of
 
 import loyalty_exp as lx
 from loyalty_exp.demo import PLANTED, cumulative_row, run_demo
+from loyalty_exp.measure.results import CampaignResult
 
 FIELDS = """
 campaign wave segment arm against metric month n_treated n_holdout mean_treated mean_holdout
@@ -202,6 +205,65 @@ def test_the_a_a_run_finds_nothing_and_says_what_it_is(demonstration: Any) -> No
     assert row.simultaneous_ci_lower <= 0 <= row.simultaneous_ci_upper
     page = (index.parent / "campaign-as-it-was.html").read_text(encoding="utf-8")
     assert "nobody received anything after this draw" in page
+
+
+@pytest.fixture(scope="module", params=["as-it-was", "planted"])
+def twice(request: pytest.FixtureRequest, demonstration: Any) -> tuple[ByHand, CampaignResult]:
+    """A run of the demonstration by hand and as measured."""
+    folder = demonstration[0] / request.param
+    measured = lx.open(folder / "campaigns.toml").measure(request.param)
+    return by_hand(folder, request.param), measured
+
+
+def test_the_headline_is_what_statsmodels_and_scipy_find(
+    twice: tuple[ByHand, CampaignResult],
+) -> None:
+    hand, result = twice
+    row, test = cumulative_row(result), hand.last
+    assert result.arms[0].method == "W1"
+    assert (row.n_treated, row.n_holdout) == hand.sizes
+    assert row.effect_per_customer == pytest.approx(hand.effects[-1], rel=1e-9)
+    assert row.standard_error == pytest.approx(np.sqrt(hand.covariance[-1, -1]), rel=1e-9)
+    assert row.p_value == pytest.approx(test.pvalue, rel=1e-8)
+    limits = test.confidence_interval(0.95)
+    assert (row.ci_lower, row.ci_upper) == pytest.approx((limits.low, limits.high), rel=1e-9)
+    assert row.total_effect == pytest.approx(hand.sizes[0] * hand.effects[-1], rel=1e-9)
+
+
+def test_the_boundary_spends_what_it_may_and_carries_the_interval(
+    twice: tuple[ByHand, CampaignResult],
+) -> None:
+    hand, result = twice
+    looks = result.arms[0].looks
+    boundary = np.array([look.boundary for look in looks])
+    # Both integrals are right to about three in ten thousand.
+    for taken in range(1, 9):
+        spent = hand.crossed_by(boundary[:taken])
+        assert spent == pytest.approx(spending(taken, 8), abs=6e-4)
+    error = np.sqrt(np.diag(hand.covariance))
+    reach = stats.t.isf(stats.norm.sf(boundary[-1]), hand.last.df) * error[-1]
+    assert [look.effect.value for look in looks] == pytest.approx(list(hand.effects), rel=1e-8)
+    assert looks[-1].effect.lower == pytest.approx(hand.effects[-1] - reach, rel=1e-8)
+    assert looks[-1].effect.upper == pytest.approx(hand.effects[-1] + reach, rel=1e-8)
+
+
+def test_net_return_and_the_chance_that_it_paid_follow(
+    twice: tuple[ByHand, CampaignResult],
+) -> None:
+    hand, result = twice
+    (arm,) = result.arms
+    money, cost = arm.economics, hand.cost
+    effect = arm.looks[-1].effect
+    margins = [MARGIN_RATE * hand.sizes[0] * v for v in (effect.value, effect.lower, effect.upper)]
+    assert margins[0] == pytest.approx(MARGIN_RATE * hand.sizes[0] * hand.effects[-1], rel=1e-8)
+    nets = (money.net.value, money.net.lower, money.net.upper)
+    assert nets == pytest.approx([margin - cost for margin in margins], rel=1e-8)
+    returns = (money.iroi.value, money.iroi.lower, money.iroi.upper)
+    assert returns == pytest.approx([margin / cost - 1 for margin in margins], rel=1e-8)
+    error = MARGIN_RATE * hand.sizes[0] * np.sqrt(hand.covariance[-1, -1])
+    paid = stats.t.cdf((margins[0] - cost) / error, hand.last.df)
+    assert money.probability_paid == pytest.approx(paid, rel=1e-8)
+    assert money.break_even_per_unit == pytest.approx(cost / hand.sizes[0], rel=1e-12)
 
 
 def test_every_order_of_the_demonstration_is_in_the_store(demonstration: Any) -> None:
