@@ -8,12 +8,13 @@ import errno
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from loyalty_exp.errors import LoyaltyExpError, MeasureError
+from loyalty_exp.errors import DeclarationError, LoyaltyExpError, MeasureError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,31 @@ _LOGGED = frozenset({"campaign", "on", "as_of", "segment", "limit", "lang"})
 """Arguments that the journal keeps: they name no person, no path and no secret."""
 
 
+_LANGUAGE = "loyalty_exp.language"
+"""Where a command notes the language of its declaration, for what it may have to refuse."""
+
+
+def _in_words(ctx: click.Context, error: LoyaltyExpError) -> str:
+    """A mistake that a user can mend, in the language of the declaration."""
+    if not isinstance(error, DeclarationError):
+        return _told(ctx, str(error))
+    ctx.meta[_LANGUAGE] = error.language
+    return "\n".join(
+        str(replace(each, message=_told(ctx, each.message))) for each in error.mistakes
+    )
+
+
+def _told(ctx: click.Context, text: str) -> str:
+    """A text of the package in the language of the declaration; English until that is known."""
+    language = ctx.meta.get(_LANGUAGE, "en")
+    if language == "en":
+        return text
+    from loyalty_exp.report.refusals import told
+    from loyalty_exp.report.tongue import Tongue
+
+    return told(Tongue(language), text)
+
+
 class _Group(click.Group):
     """Prints mistakes that a user can mend without a traceback, and exits 2."""
 
@@ -45,7 +71,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except LoyaltyExpError as error:
-            click.echo(str(error), err=True)
+            click.echo(_in_words(ctx, error), err=True)
             ctx.exit(2)
         except OSError as error:
             if error.errno not in _MACHINE:
@@ -103,11 +129,14 @@ def _opened(ctx: click.Context) -> Iterator[Project]:
     from loyalty_exp.project import open_project
 
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield open_project(ctx.obj)
-        return
-    with console.status("starting") as status:
-        yield open_project(ctx.obj, progress=status.update)
+    with contextlib.ExitStack() as stack:
+        watched: dict[str, Any] = {}
+        if console.is_terminal:
+            status = stack.enter_context(console.status("loyalty-exp"))
+            watched["progress"] = lambda step: status.update(_told(ctx, step))
+        project = open_project(ctx.obj, **watched)
+        ctx.meta[_LANGUAGE] = project.declaration.project.locale
+        yield project
 
 
 @contextlib.contextmanager
@@ -126,7 +155,8 @@ def _journaled(ctx: click.Context) -> Iterator[Project]:
             try:
                 project.record(str(ctx.info_name), logged, outcome)
             except (LoyaltyExpError, OSError):
-                click.echo("this could not be written to the journal", err=True)
+                text = _tongue(project).gettext("this could not be written to the journal")
+                click.echo(text, err=True)
 
 
 def _tongue(project: Project) -> Tongue:
@@ -162,9 +192,13 @@ def init(directory: Path, lang: Literal["fr", "en"]) -> None:
     Example: loyalty-exp init my-shop --lang fr
     """
     from loyalty_exp.declare.scaffold import scaffold
+    from loyalty_exp.report.tongue import Tongue
 
     path = scaffold(directory, lang)
-    click.echo(f"{path} written; edit it, then run: loyalty-exp --file {path} check")
+    text = Tongue(lang).gettext(
+        "%(file)s written; edit it, then run: loyalty-exp --file %(file)s check"
+    )
+    click.echo(text % {"file": path})
 
 
 @main.command()
@@ -175,10 +209,14 @@ def check(ctx: click.Context) -> None:
     Example: loyalty-exp check
     """
     from loyalty_exp.declare.toml import read
+    from loyalty_exp.report.tongue import Tongue
 
     declaration = read(ctx.obj)
-    campaigns = ", ".join(declaration.campaigns) or "no campaign"
-    click.echo(f"{ctx.obj}: no mistake; {declaration.project.name}: {campaigns}")
+    _ = Tongue(declaration.project.locale).gettext
+    text = _("%(file)s: no mistake; %(project)s: %(campaigns)s")
+    campaigns = ", ".join(declaration.campaigns) or _("no campaign")
+    values = {"file": ctx.obj, "project": declaration.project.name, "campaigns": campaigns}
+    click.echo(text % values)
 
 
 @main.command()
@@ -207,7 +245,7 @@ def load(ctx: click.Context) -> None:
 
     with _journaled(ctx) as project:
         reports = project.load()
-    load_table(reports)
+    load_table(_tongue(project), reports)
 
 
 @main.command()
@@ -259,7 +297,7 @@ def plan(ctx: click.Context, campaign: str, draws: int, html: Path | None, form:
     owner, labels = project.declaration.project, project.declaration.segments.labels
     if html is not None:
         plan_file(plain_json(found), html, language=owner.locale, project=owner.name, labels=labels)
-        click.echo(f"open {html}")
+        click.echo(_tongue(project).gettext("open %(file)s") % {"file": html})
     elif form == "json":
         _print_json(plain_json(found))
     else:
@@ -293,7 +331,9 @@ def contacts(
         contact_table(_tongue(project), found)
     else:
         contact_file(found, output, language)
-        click.echo(f"{len(found)} customers; {output}")
+        tongue = _tongue(project)
+        values = {"n": tongue.number(len(found)), "file": output}
+        click.echo(tongue.gettext("%(n)s customers; %(file)s") % values)
 
 
 @main.command()
@@ -369,18 +409,13 @@ def verify(ctx: click.Context, campaign: str | None) -> None:
 
     Example: loyalty-exp verify
     """
+    from loyalty_exp.terminal_measure import verification_text
+
     with _opened(ctx) as project:
         found = project.verify(campaign)
     if not found:
-        click.echo("no campaign is launched yet", err=True)
-    for result in found:
-        verdict = "agrees" if not result.problems else "DIFFERS"
-        click.echo(
-            f"{result.campaign}, wave {result.wave}: {result.units} units, "
-            f"plan {result.digest[:12]}: {verdict}"
-        )
-        for problem in result.problems:
-            click.echo(f"  {problem}")
+        click.echo(_tongue(project).gettext("no campaign is launched yet"), err=True)
+    verification_text(_tongue(project), found)
     if any(result.problems for result in found):
         sys.exit(1)
 
@@ -399,16 +434,16 @@ def measure(ctx: click.Context, campaign: str | None, form: str, output: Path | 
 
     Example: loyalty-exp measure winback-2026 --format json
     """
-    from loyalty_exp.terminal import effect_table
+    from loyalty_exp.terminal_measure import effect_table
 
     with _opened(ctx) as project:
         chosen = [campaign] if campaign else project.launched()
         results = [project.measure(name) for name in chosen]
     if not chosen:
-        click.echo("no campaign is launched yet", err=True)
+        click.echo(_tongue(project).gettext("no campaign is launched yet"), err=True)
     if form == "table":
         for result in results:
-            effect_table(result)
+            effect_table(_tongue(project), result)
     elif form == "json" and output is None:
         _print_json([row for result in results for row in result.to_dicts()])
     else:
@@ -511,7 +546,8 @@ def report(
     """
     with _journaled(ctx) as project:
         paths = project.report(directory, lang, bundle)
-    click.echo(f"{len(paths)} pages; open {paths[0]}")
+    text = _tongue(project).gettext("%(n)s pages; open %(file)s")
+    click.echo(text % {"n": len(paths), "file": paths[0]})
 
 
 @main.command()
@@ -529,9 +565,11 @@ def forget(ctx: click.Context, customer: str) -> None:
     """
     with _journaled(ctx) as project:
         erased = project.forget(customer)
+    _ = _tongue(project).gettext
     for name, rows in erased.rows.items():
-        click.echo(f"  {name}: {rows} rows")
-    click.echo(f"forgotten; totals are kept under {erased.tombstone}")
+        click.echo(_("  %(table)s: %(rows)s rows") % {"table": name, "rows": rows})
+    text = _("forgotten; totals are kept under %(tombstone)s")
+    click.echo(text % {"tombstone": erased.tombstone})
 
 
 @main.command("export-person")
@@ -575,7 +613,7 @@ def log_(ctx: click.Context, form: str) -> None:
     if form == "json":
         _print_json([asdict(entry) for entry in found])
     else:
-        journal_table(found)
+        journal_table(_tongue(project), found)
 
 
 @main.command()

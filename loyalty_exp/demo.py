@@ -19,7 +19,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from loyalty_exp.errors import DataError
 from loyalty_exp.project import Project, open_project
 from loyalty_exp.report.render import site
-from loyalty_exp.terminal import effect_table
+from loyalty_exp.report.tongue import Tongue
+from loyalty_exp.terminal_measure import effect_table
 
 if TYPE_CHECKING:
     from loyalty_exp.measure.results import CampaignResult, EffectRow
@@ -158,7 +159,7 @@ def run_demo(directory: Path, language: str = "en") -> Path:
         )
         progress.update(task, completed=STEPS)
     for result in (as_it_was, planted):
-        effect_table(result)
+        effect_table(Tongue(language, result.plan.currency), result)
     _compare(planted)
     return pages[0]
 

@@ -54,8 +54,10 @@ class Mistake:
 class DeclarationError(LoyaltyExpError):
     """The declaration holds mistakes; all of them are listed, one a line."""
 
-    def __init__(self, mistakes: list[Mistake]) -> None:
+    def __init__(self, mistakes: list[Mistake], language: str = "en") -> None:
         self.mistakes = mistakes
+        self.language = language
+        """What the declaration asks for as its language, as far as it can be read."""
         super().__init__("\n".join(str(mistake) for mistake in mistakes))
 
 

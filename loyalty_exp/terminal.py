@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,13 @@ from loyalty_exp.report.indicators import (
     segment_label,
 )
 from loyalty_exp.report.parts import said, sentence
+from loyalty_exp.report.refusals import told
 from loyalty_exp.report.words import arm_name, segment_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from loyalty_exp.design.forecast import CampaignPlanReport
-    from loyalty_exp.measure.results import CampaignResult, EffectRow
     from loyalty_exp.project import Launched
     from loyalty_exp.report.tongue import Tongue
     from loyalty_exp.report.views import Page, Section
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = [
     "contact_file",
     "contact_table",
-    "effect_table",
     "journal_table",
     "kpi_table",
     "labelled",
@@ -57,33 +56,49 @@ __all__ = [
 ]
 
 
-def load_table(reports: Sequence[LoadReport]) -> None:
+def load_table(t: Tongue, reports: Sequence[LoadReport]) -> None:
     """Print what each source gave: read = loaded + set aside + ignored."""
-    table = Table("source", "read", "loaded", "set aside", "ignored", "changed", box=None)
+    _ = t.gettext
+    names = _("source"), _("read"), _("loaded"), _("set aside"), _("ignored"), _("changed")
+    table = Table(*names, box=None)
     for column in table.columns[1:]:
         column.justify = "right"
     for report in reports:
-        counts = (report.rows_read, report.rows_loaded, report.rows_rejected, report.rows_ignored)
-        name = f"{report.what}: {report.source}"
+        what = {"what": _(report.what), "source": escape(report.source)}
         if report.skipped:
-            table.add_row(f"{name} (loaded before, nothing changed)", *[""] * 5)
+            text = _("%(what)s: %(source)s (loaded before, nothing changed)")
+            table.add_row(text % what, *[""] * 5)
         else:
-            table.add_row(name, *(f"{count:,}" for count in (*counts, report.changed)))
+            counts = report.rows_read, report.rows_loaded, report.rows_rejected, report.rows_ignored
+            name = labelled(t, what["what"], what["source"])
+            table.add_row(name, *(t.number(count) for count in (*counts, report.changed)))
     console = open_console()
     console.print(table)
     for report in reports:
-        for why in report.reasons:
-            console.print(
-                f"  {report.source}: {why.rows:,} set aside, {why.field}: {why.reason} "
-                f"(first in line {why.first_line:,})",
-                markup=False,
-            )
-        for reason, count in report.ignored_reasons:
-            console.print(f"  {report.source}: {count:,} ignored: {reason}", markup=False)
-        for note in report.notes:
-            console.print(f"  {report.source}: {note}", markup=False)
-        for warning in report.warnings:
-            console.print(f"  {report.source}: WARNING: {warning}", markup=False)
+        for text in _remarks(t, report):
+            console.print(f"  {text}", markup=False)
+
+
+def _remarks(t: Tongue, report: LoadReport) -> Iterator[str]:
+    """What was set aside or ignored of a source and why, and what to know of it."""
+    _, source = t.gettext, report.source
+    for why in report.reasons:
+        text = _("%(source)s: %(rows)s set aside, %(field)s: %(reason)s (first in line %(line)s)")
+        yield text % {
+            "source": source,
+            "rows": t.number(why.rows),
+            "field": why.field,
+            "reason": told(t, why.reason),
+            "line": t.number(why.first_line),
+        }
+    for reason, count in report.ignored_reasons:
+        text = _("%(source)s: %(rows)s ignored: %(reason)s")
+        yield text % {"source": source, "rows": t.number(count), "reason": told(t, reason)}
+    for note in report.notes:
+        yield labelled(t, source, told(t, note))
+    for warning in report.warnings:
+        text = _("%(source)s: WARNING: %(text)s")
+        yield text % {"source": source, "text": told(t, warning)}
 
 
 def segment_table(t: Tongue, rows: Sequence[SegmentRow], min_cell: int) -> None:
@@ -170,40 +185,6 @@ def person_file(found: PersonalData, path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(found.to_json() + "\n")
-
-
-def effect_table(result: CampaignResult) -> None:
-    """Print the effects on the primary metric: each month, then cumulative, whole audience."""
-    plan = result.plan
-    console = open_console()
-    console.print(f"\n{plan.name} ({plan.campaign}), {plan.metric} per {plan.unit}", style="bold")
-    if result.caveat:
-        console.print(result.caveat)
-    for deviation in result.deviations:
-        console.print(f"edited after launch: {deviation}", markup=False)
-    rows = [
-        row
-        for row in result.rows
-        if row.metric == plan.metric and row.segment == "all" and row.wave == "all"
-    ]
-    if not rows:
-        console.print("no month has begun yet")
-        return
-    names = ("month", "arm", "units", "mean", "against", "mean", "effect", "between", "relative")
-    table = Table(*names, box=None)
-    for place in (2, 3, 5, 6, 7, 8):
-        table.columns[place].justify = "right"
-    for row in rows:
-        table.add_row(*_cells(row), style=None if row.closed else "dim")
-    console.print(table)
-    level = f"{rows[0].level:.0%}"
-    console.print(
-        f"Between: {level}, valid for all months and all looks together. "
-        "A month in grey is still open."
-    )
-    for note in sorted({row.notes for row in rows if row.notes}):
-        said = note.replace("not meaningful:", "relative effect not meaningful:")
-        console.print(f"Note: {said}", markup=False)
 
 
 def page_text(t: Tongue, page: Page, *, figures: bool = False) -> None:
@@ -305,35 +286,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def journal_table(entries: Sequence[Entry]) -> None:
+def journal_table(t: Tongue, entries: Sequence[Entry]) -> None:
     """Print the journal."""
-    table = Table("ended (UTC)", "account", "command", "arguments", "version", "outcome", box=None)
+    _ = t.gettext
+    names = _("ended (UTC)"), _("account"), _("command"), _("arguments"), _("version"), _("outcome")
+    table = Table(*names, box=None)
     for entry in entries:
         given = ", ".join(f"{name}={value}" for name, value in entry.arguments.items())
         at = f"{entry.at:%Y-%m-%d %H:%M:%S}"
         table.add_row(at, entry.actor, entry.command, escape(given), entry.version, entry.outcome)
     open_console().print(table)
-
-
-def _cells(row: EffectRow) -> tuple[str, ...]:
-    relative = "" if row.relative_effect is None else f"{row.relative_effect:+.1%}"
-    low, high = row.simultaneous_ci_lower, row.simultaneous_ci_upper
-    between = "not estimable" if low is None else f"{low:+,.2f} and {high:+,.2f}"
-    return (
-        row.month if row.closed else f"{row.month} open",
-        row.arm,
-        f"{row.n_treated:,}",
-        _number(row.mean_treated),
-        f"{row.against} ({row.n_holdout:,})",
-        _number(row.mean_holdout),
-        _number(row.effect_per_customer, "+"),
-        between,
-        relative,
-    )
-
-
-def _number(value: float | None, sign: str = "") -> str:
-    return "not estimable" if value is None else f"{value:{sign},.2f}"
 
 
 def open_console() -> Console:

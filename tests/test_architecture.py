@@ -25,10 +25,11 @@ ALLOWED = {
     },
     "terminal": {"measure", "segment", "store", "compare", "design", "report", "project"},
     "terminal_lifetime": {"segment", "report", "terminal"},
-    "demo": {"errors", "project", "report", "measure", "terminal"},
+    "terminal_measure": {"design", "measure", "report", "terminal"},
+    "demo": {"errors", "project", "report", "measure", "terminal_measure"},
     "cli": {
-        "errors", "project", "declare", "compare", "terminal", "terminal_lifetime", "report",
-        "demo",
+        "errors", "project", "declare", "compare", "terminal", "terminal_lifetime",
+        "terminal_measure", "report", "demo",
     },
     "__init__": {"errors", "measure", "project"},
 }  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as File
@@ -25,6 +26,7 @@ from loyalty_exp.errors import DeclarationError, Mistake
 __all__ = ["find", "read"]
 
 _LARGEST = 2_000_000
+_FRENCH = re.compile(r"""^\s*locale\s*=\s*["']fr""", re.MULTILINE)
 _ADDRESSES = {"database", "registry_url", "source", "query"}
 
 
@@ -34,6 +36,7 @@ class _Document:
     values: dict[str, Any] | None
     positions: Positions
     mistakes: list[Mistake]
+    french: bool = False
 
 
 def find(path: File) -> tuple[File, ...]:
@@ -71,7 +74,7 @@ def read(
     documents = [_load(file) for file in files]
     mistakes = [mistake for document in documents for mistake in document.mistakes]
     if not all(document.values is not None for document in documents):
-        raise DeclarationError(_ordered(mistakes, documents))
+        raise DeclarationError(_ordered(mistakes, documents), _language(documents))
     whole = _Whole(documents)
     declaration: Declaration | None = None
     found = whole.mistakes
@@ -84,8 +87,13 @@ def read(
     told = {(mistake.file, mistake.line) for mistake in mistakes}
     mistakes += [mistake for mistake in found if (mistake.file, mistake.line) not in told]
     if mistakes or declaration is None:
-        raise DeclarationError(_ordered(mistakes, documents))
+        raise DeclarationError(_ordered(mistakes, documents), _language(documents))
     return declaration
+
+
+def _language(documents: Iterable[_Document]) -> str:
+    """The language that the files ask for, whatever else is wrong with them; English else."""
+    return "fr" if any(document.french for document in documents) else "en"
 
 
 def _ordered(mistakes: Iterable[Mistake], documents: Sequence[_Document]) -> list[Mistake]:
@@ -113,7 +121,8 @@ def _load(file: File) -> _Document:
     text, mistakes = _decoded(name, data)
     parsed = parse(text)
     mistakes += [_placed(name, problem) for problem in parsed.problems]
-    return _Document(name, parsed.values, parsed.positions, mistakes)
+    french = _FRENCH.search(text) is not None
+    return _Document(name, parsed.values, parsed.positions, mistakes, french)
 
 
 def _unread(name: str, text: str) -> _Document:

@@ -37,7 +37,7 @@ def used() -> set[str | tuple[str, ...]]:
     )
     terminal = [
         message[1]
-        for path in FOLDER.parent.glob("terminal*.py")
+        for path in (*FOLDER.parent.glob("terminal*.py"), FOLDER.parent / "cli.py")
         for message in extract_from_file("python", path, keywords=keywords)
     ]
     return {message[2] for message in found} | set(terminal)

@@ -1,0 +1,166 @@
+"""With a declaration in French the terminal speaks French, mistakes and refusals included."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from declare.test_mistakes import BASE, CASES
+from shops import DECLARATION, done, open_shop, run
+
+from loyalty_exp.declare.toml import read
+from loyalty_exp.errors import DeclarationError
+from loyalty_exp.project import open_project
+from loyalty_exp.report.refusals import told
+from loyalty_exp.report.tongue import Tongue
+from loyalty_exp.store.tables import assignments
+
+EN, FR = Tongue("en"), Tongue("fr")
+ENGLISH = re.compile(r"\b(?:the|is|are|of|expected|missing|unknown|with|this|not|did|mean)\b")
+QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`|\[[^]]*\]|\([^)]*\)")
+IN_FRENCH = DECLARATION.replace("[project]", '[project]\nlocale = "fr"')
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    return open_shop(tmp_path, IN_FRENCH)
+
+
+@pytest.mark.parametrize(("old", "new"), [case[:2] for case in CASES], ids=range(len(CASES)))
+def test_every_mistake_of_a_declaration_is_told_in_french(
+    old: str, new: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "campaigns.toml"
+    path.write_text(BASE.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(DeclarationError) as caught:
+        read(path)
+    for mistake in caught.value.mistakes:
+        french = told(FR, mistake.message)
+        assert french != mistake.message
+        assert not ENGLISH.search(QUOTED.sub("", french)), french
+        assert "on attend" not in re.sub(r"(^|[;:),] )on attend", "", plain(french)), french
+        assert told(EN, mistake.message) == mistake.message
+
+
+MODULES = (
+    "declare.checks", "declare.queries", "declare.rules", "declare.syntax", "declare.toml",
+    "declare.words", "design.draw", "store.columns", "store.etl", "store.limits", "store.load",
+    "store.plans", "store.presets", "store.readers", "store.repair", "store.vocabulary",
+    "store.queries.judge", "store.queries.rows",
+)  # fmt: skip
+PIECES = {
+    "is null", "a {}", "decimal mark", "an unknown word", " (the letter {})", " (nor its folder)",
+    "the list opened here", "the inline table opened here", "the text opened here", " and {} more",
+    "{} (character {}): {}", "; did you mean {}?", '; did you mean "{}"?', "{} others",
+    " (and {} other columns)", "{} unknown words", 'unknown {} "{}" on {}',
+    "; declare lines = true if a row is one line of an order", "{} ({} rows)",
+    "; its first line holds data, not the names of columns", "; its columns are {}{}",
+    '"{}": a comma before three digits is read as {}',
+    '{}: they count as contacts made; "{}" is an offer used{}',
+}  # fmt: skip
+"""Parts of messages, which are told as a whole."""
+
+
+def phrases(name: str) -> set[str]:
+    """Texts of words that a module can say, {} for each place in them; no SQL, no docstrings."""
+    source = Path(str(importlib.import_module(f"loyalty_exp.{name}").__file__))
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    aside = {
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr | ast.Expr)
+        for part in ast.walk(node)
+        if part is not node and (isinstance(node, ast.JoinedStr) or part is node.value)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr) and id(node) not in aside:
+            found.add("".join(getattr(part, "value", "{}") for part in map(constant, node.values)))
+        elif (
+            isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in aside
+        ):
+            found.add(node.value)
+    return {text for text in found if re.search(r"[a-z] [a-z]", text) and not is_sql(text)}
+
+
+def constant(part: ast.expr) -> object:
+    return part if isinstance(part, ast.Constant) else None
+
+
+def is_sql(text: str) -> bool:
+    """Whether a text is of a statement or of a pattern, for no reader."""
+    return bool(re.search(r"\b(?:CASE|WHEN|FROM|AS|JOIN)\b|\|\||\\", text))
+
+
+def is_told(text: str) -> bool:
+    """Whether a text is translated with its places filled, or some of them left empty."""
+    parts = text.split("{}")
+    for filled in itertools.product(("7", ""), repeat=len(parts) - 1):
+        given = "".join(part + place for part, place in zip(parts, (*filled, ""), strict=True))
+        if told(FR, given) != given:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_that_reading_and_checking_say_was_forgotten(name: str) -> None:
+    assert {text for text in phrases(name) if not is_told(text)} <= PIECES
+
+
+def plain(text: str) -> str:
+    """A text on one line, its unbreakable spaces plain."""
+    return " ".join(text.split())
+
+
+def refused(path: Path, *words: str) -> str:
+    result = run(path, *words)
+    assert result.exit_code == 2, result.output
+    return plain(result.output)
+
+
+def test_check_names_mistakes_in_french(shop: Path) -> None:
+    assert plain(done(shop, "check")) == f"{shop} : aucune erreur ; Small shop : spring"
+    shop.write_text(IN_FRENCH.replace("holdout = 30", "holdout = 0.3"), encoding="utf-8")
+    assert refused(shop, "load") == (
+        f"{shop}:22: [campaign.spring] arms.holdout = 0.3: on attend un pourcentage de 1 à 90 ; "
+        "vouliez-vous dire 30 ?"
+    )
+    shop.write_text(IN_FRENCH + "[campaign.spring]\n", encoding="utf-8")
+    assert "est défini deux fois : d’abord à la ligne" in refused(shop, "check")
+
+
+def test_load_tells_in_french_what_was_set_aside(shop: Path) -> None:
+    orders = shop.parent / "orders.csv"
+    assert refused(shop, "segments") == (
+        "loyalty.duckdb : rien n’est encore chargé ; lancez d’abord `loyalty-exp load`"
+    )
+    orders.write_text(orders.read_text() + "x1,00001,2026-01-05,beaucoup\n", encoding="utf-8")
+    said = plain(done(shop, "load"))
+    assert "commandes : orders.csv" in said
+    assert "1 écartées, revenue : n’est pas un nombre (la première est la ligne " in said
+    assert "déjà chargé, rien n’a changé" in done(shop, "load")
+    orders.write_text("number,client,day,net\n1,2,2026-01-01,3\n", encoding="utf-8")
+    assert "pas de colonne « date » pour ordered_at" in refused(shop, "load")
+
+
+def test_verify_and_measure_speak_french(shop: Path) -> None:
+    done(shop, "load")
+    assert done(shop, "verify") == "aucune campagne n’est encore lancée\n"
+    assert "n’a pas été lancée" in refused(shop, "measure", "spring")
+    done(shop, "launch", "spring")
+    assert "conforme" in done(shop, "verify")
+    said = done(shop, "measure")
+    for word in ("mois", "version", "moyenne", "effet", "relatif", "valable pour tous les mois"):
+        assert word in said
+    assert not re.search(r"\b(?:month|mean|effect|against|holdout)\b", said)
+    with open_project(shop).store.write() as connection:
+        connection.execute(sa.update(assignments).values(arm="holdout"))
+    result = run(shop, "verify")
+    assert result.exit_code == 1
+    assert "DIFFÈRE" in result.output
+    assert "la liste a été modifiée" in result.output
