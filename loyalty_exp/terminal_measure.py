@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from loyalty_exp.measure.results import CheckStatus
+from loyalty_exp.report.checks import check_sentences
 from loyalty_exp.report.metrics import metric_name
 from loyalty_exp.report.parts import said
 from loyalty_exp.report.refusals import told
 from loyalty_exp.report.words import arm_name
-from loyalty_exp.terminal import open_console
+from loyalty_exp.terminal import labelled, open_console
 
 if TYPE_CHECKING:
     from loyalty_exp.design.draw import Verification
     from loyalty_exp.measure.results import CampaignResult, EffectRow
     from loyalty_exp.report.tongue import Tongue
+
+_TROUBLED = (CheckStatus.WARNING, CheckStatus.FAILED)
 
 __all__ = ["effect_table", "verification_text"]
 
@@ -62,8 +66,11 @@ def effect_table(t: Tongue, result: CampaignResult) -> None:
     ]
     if not rows:
         console.print(_("no month has begun yet"))
-        return
-    _print_effects(t, rows)
+    else:
+        _print_effects(t, rows)
+    for check in check_sentences(t, [each for each in result.checks if each.status in _TROUBLED]):
+        label = labelled(t, check.label, check.title)
+        console.print(f"{label}. {check.text} {check.advice}", markup=False)
 
 
 def _print_effects(t: Tongue, rows: Sequence[EffectRow]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 
 import pytest
-from shops import DECLARATION, done, open_shop, run
+from shops import DECLARATION, done, open_shop, order_lines, run, write_lines
 
 UNIVERSAL = """
 [universal_holdout]
@@ -172,3 +173,22 @@ def test_a_figure_that_means_nothing_is_named(tmp_path: Path) -> None:
     done(shop, "launch", "spring")
     told = " ".join(done(shop, "measure", "spring").split())
     assert "relative effect not meaningful: the holdout's mean may be zero or negative" in told
+
+
+def test_a_draw_after_the_start_is_told_by_measure_and_on_the_page(shop: Path) -> None:
+    done(shop, "load")
+    done(shop, "launch", "spring")
+    said = " ".join(done(shop, "measure", "spring").split())
+    assert "Take care: Draw before the start. When the draw was made, orders were known" in said
+    assert "already up to day 145 of the campaign. Contacts may have begun before the draw" in said
+    done(shop, "report", "--to", str(shop.parent / "pages"))
+    (path,) = (shop.parent / "pages").glob("*spring.html")
+    page = " ".join(path.read_text(encoding="utf-8").split())
+    assert "Contacts may have begun before the draw" in page
+    early = shop.parent / "early"
+    early.mkdir()
+    write_lines(early, [line for line in order_lines() if line[2] < dt.date(2026, 3, 1)])
+    (early / "campaigns.toml").write_text(DECLARATION, encoding="utf-8")
+    done(early / "campaigns.toml", "load")
+    done(early / "campaigns.toml", "launch", "spring")
+    assert "Draw before the start" not in done(early / "campaigns.toml", "measure", "spring")

@@ -74,11 +74,13 @@ class FrozenPlan:
     tiers: Mapping[str, Any] = field(default_factory=dict)
     """Where gold and silver begin, as declared, where a segment or the strata depend on it; empty
     where nothing does, and in plans older than it, which had gold at 50 % and silver at 80 %."""
+    known_through: dt.date | None = None
+    """Last day of data when the wave was drawn; None in plans older than it."""
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, ISO dates."""
         frozen = asdict(self)
-        for later in ("skewness", "tiers"):
+        for later in ("skewness", "tiers", "known_through"):
             if not frozen[later]:
                 del frozen[later]
         return json.dumps(
@@ -94,8 +96,9 @@ class FrozenPlan:
     def from_json(cls, text: str) -> FrozenPlan:
         """Read a plan written by `to_json`."""
         data = json.loads(text)
-        for name in ("as_of", "start", "end", "measure_until"):
-            data[name] = dt.date.fromisoformat(data[name])
+        for name in ("as_of", "start", "end", "measure_until", "known_through"):
+            if name in data:
+                data[name] = dt.date.fromisoformat(data[name])
         data["strata"] = tuple(
             StratumCounts(row["stratum"], row["units"], tuple(row["counts"]))
             for row in data["strata"]

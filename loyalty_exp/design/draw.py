@@ -100,6 +100,7 @@ def draw_wave(
     as_of: dt.date,
     rules: Mapping[str, str],
     tiers: Mapping[str, Any],
+    known_through: dt.date,
     features: FeatureQuery,
     now: dt.datetime,
     version: str,
@@ -116,6 +117,7 @@ def draw_wave(
         as_of: date of the memberships.
         rules: the rule of each declared segment, as text.
         tiers: where gold and silver begin, where the draw depends on it.
+        known_through: last day of data.
         features: gives the customer features that strata name.
         now: time of the launch, UTC.
         version: version of this package.
@@ -148,6 +150,7 @@ def draw_wave(
         as_of=as_of,
         rules=rules,
         tiers=tiers,
+        known_through=known_through,
         cuts=audience.cuts,
         flow=audience.flow,
         now=now,
@@ -165,6 +168,7 @@ def freeze_wave(
     as_of: dt.date,
     rules: Mapping[str, str],
     tiers: Mapping[str, Any],
+    known_through: dt.date,
     cuts: tuple[float, ...],
     flow: Sequence[tuple[str, int]],
     now: dt.datetime,
@@ -181,6 +185,7 @@ def freeze_wave(
         as_of: date of the memberships.
         rules: the rule of each declared segment, as text.
         tiers: where gold and silver begin, where the draw depends on it.
+        known_through: last day of data.
         cuts: limits of the revenue bands.
         flow: units by step, up to the eligible.
         now: time of the launch, UTC.
@@ -227,6 +232,7 @@ def freeze_wave(
         version=version,
         skewness=skewness,
         tiers=tiers,
+        known_through=known_through,
     )
     connection.execute(
         launches.insert().values(

@@ -44,6 +44,7 @@ def freeze_split(
     base: Path,
     rules: Mapping[str, str],
     tiers: Mapping[str, Any],
+    known_through: dt.date,
     now: dt.datetime,
     version: str,
 ) -> FrozenPlan:
@@ -60,6 +61,7 @@ def freeze_split(
         base: folder that the source's name starts from.
         rules: the rule of each declared segment, as text.
         tiers: where gold and silver begin, where the draw depends on it.
+        known_through: last day of data.
         now: time of the launch, UTC.
         version: version of this package.
 
@@ -90,6 +92,7 @@ def freeze_split(
         as_of=campaign.as_of,
         rules=rules,
         tiers=tiers,
+        known_through=known_through,
         cuts=(),
         flow=steps,
         now=now,

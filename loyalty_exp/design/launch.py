@@ -100,6 +100,7 @@ class Launch:
         given: dict[str, Any] = {
             "project": self.declaration.project,
             "tiers": segments.tiers_of(campaign),
+            "known_through": self.data_through,
             "rules": keep(connection, (*campaign.segments, *campaign.exclude), as_of),
             "now": dt.datetime.now(dt.UTC).replace(tzinfo=None),
             "version": version,

@@ -22,6 +22,7 @@ from loyalty_exp.measure.draw_checks import (
     read_roster,
     roster_check,
     split_check,
+    timing_check,
 )
 from loyalty_exp.measure.effects import (
     Question,
@@ -89,6 +90,7 @@ def campaign_checks(
     return (
         roster_check(rosters),
         randomization_check(rosters),
+        timing_check(plans),
         split_check(rosters),
         balance_check(connection, plans, histories),
         _contamination_check(connection, plans, outcomes),

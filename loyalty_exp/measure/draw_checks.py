@@ -29,6 +29,7 @@ __all__ = [
     "read_roster",
     "roster_check",
     "split_check",
+    "timing_check",
 ]
 
 Floats = NDArray[np.float64]
@@ -103,6 +104,23 @@ def read_roster(connection: sa.Connection, plan: FrozenPlan) -> Roster:
     return Roster(
         plan, assigned, kept, present, elsewhere, str(found) == plan.roster_sum, int(redrawn)
     )
+
+
+def timing_check(plans: Sequence[FrozenPlan]) -> Check:
+    """Whether orders from the start on were known when a wave was drawn, and for how many days.
+
+    A split drawn elsewhere, and a plan older than the field, tell nothing of it.
+    """
+    known = [
+        (plan.known_through - plan.start).days + 1
+        for plan in plans
+        if plan.known_through is not None and not _elsewhere(plan)
+    ]
+    if not known:
+        return Check("timing", ABSENT, critical=False, values={})
+    late = [days for days in known if days > 0]
+    values = {"days": max(late, default=0), "late": len(late), "waves": len(plans)}
+    return Check("timing", WARNING if late else PASSED, critical=False, values=values)
 
 
 def roster_check(rosters: Sequence[Roster]) -> Check:

@@ -301,8 +301,8 @@ class CheckStatus(StrEnum):
 class Check:
     """One check: its name, outcome, whether its failure suspends the verdict, and its figures.
 
-    Names: roster, split, balance, contamination, reach, aa_before, power, buyers,
-    missing_history, deviations, randomization, restatement. `values` holds what a sentence needs.
+    Names: roster, randomization, timing, split, balance, contamination, reach, aa_before, power,
+    buyers, missing_history, deviations, restatement. `values` holds what a sentence needs.
     """
 
     name: str

@@ -118,7 +118,7 @@ def _plain_figures(t: Tongue, values: Mapping[str, object]) -> str:
 
 def _wordings(t: Tongue) -> dict[str, _Wording]:
     _ = t.gettext
-    return _about_the_draw(_) | _about_contact(_) | _about_the_figures(_)
+    return _about_the_draw(_) | _about_the_start(_) | _about_contact(_) | _about_the_figures(_)
 
 
 def _about_the_draw(_: Callable[[str], str]) -> dict[str, _Wording]:
@@ -220,6 +220,32 @@ def _about_the_draw(_: Callable[[str], str]) -> dict[str, _Wording]:
             _("There are too few months before the start to run the analysis on them."),
             _("Read the effect with care: part of it may have been there before."),
         ),
+    }
+
+
+def _about_the_start(_: Callable[[str], str]) -> dict[str, _Wording]:
+    return {
+        "timing": _Wording(
+            _("Draw before the start"),
+            (_("When the draw was made, no order of the campaign's own days was known yet."),),
+            (
+                _(
+                    "When the draw was made, orders were known already up to day %(days)s of the "
+                    "campaign. Contacts may have begun before the draw, and then not by its lists: "
+                    "customers left out may have received the campaign. If they had not begun, "
+                    "only chance shows in these days, and the effect looks smaller than it is."
+                ),
+                _("The draw was made after the start: contacts may have begun before it."),
+            ),
+            _(
+                "It is not known whether orders after the start were known when the draw was made: "
+                "it was made elsewhere, or by an older version."
+            ),
+            _(
+                "Find out when the first contact went out. If that was before the draw, declare a "
+                "new campaign that starts after its draw."
+            ),
+        )
     }
 
 

@@ -90,6 +90,7 @@ def launch(store: Store, declared: Campaign, wave: int = 0, **named: Any) -> Fro
         "as_of": AS_OF,
         "rules": {"gold": "by hand"},
         "tiers": {},
+        "known_through": AS_OF,
         "features": customer_features,
         "now": dt.datetime(2026, 2, 28, 9, 0),
         "version": "test",

@@ -22,6 +22,7 @@ from loyalty_exp.declare.frozen import Calendar, FrozenPlan
 from loyalty_exp.declare.models import Campaign, Project
 from loyalty_exp.design.draw import draw_wave
 from loyalty_exp.measure.checks import campaign_checks
+from loyalty_exp.measure.draw_checks import timing_check
 from loyalty_exp.measure.economics import economics
 from loyalty_exp.measure.results import Check, CheckStatus
 from loyalty_exp.segment.features import customer_features
@@ -86,6 +87,7 @@ class Case:
                 as_of=dt.date(2026, 2, 28),
                 rules={"gold": "by hand"},
                 tiers={},
+                known_through=dt.date(2026, 2, 28),
                 features=customer_features,
                 now=dt.datetime(2026, 2, 28, 9),
                 version="test",
@@ -165,6 +167,29 @@ def test_all_is_well_after_a_launch(case: Case) -> None:
     assert critical == {"roster", "randomization", "split", "balance", "contamination"}
     assert found["roster"].values == {"units": 300, "missing": 0, "extra": 0}
     assert found["deviations"].status is PASSED
+
+
+@pytest.mark.parametrize(
+    ("known_through", "status", "values"),
+    [
+        (dt.date(2026, 2, 28), PASSED, {"days": 0, "late": 0, "waves": 1}),
+        (dt.date(2026, 3, 1), WARNING, {"days": 1, "late": 1, "waves": 1}),
+        (dt.date(2026, 4, 9), WARNING, {"days": 40, "late": 1, "waves": 1}),
+        (None, ABSENT, {}),
+    ],
+)
+def test_orders_known_from_the_start_on_make_a_draw_late(
+    case: Case, known_through: dt.date | None, status: CheckStatus, values: dict[str, int]
+) -> None:
+    found = timing_check([replace(case.plan, known_through=known_through)])
+    assert (found.status, found.values, found.critical) == (status, values, False)
+
+
+def test_one_late_wave_is_enough_and_a_split_drawn_elsewhere_tells_nothing(case: Case) -> None:
+    late = replace(case.plan, known_through=dt.date(2026, 3, 3))
+    assert timing_check([case.plan, late]).values == {"days": 3, "late": 1, "waves": 2}
+    split = {**case.plan.declaration, "assignment": {"source": "split.csv"}}
+    assert timing_check([replace(late, declaration=split)]).status is ABSENT
 
 
 def test_a_unit_moved_or_added_fails_the_roster(case: Case) -> None:
