@@ -159,6 +159,8 @@ def _switch(cell: Cell, tally: Tally) -> Iterator[Check]:
     n, cover = cell.units, f"switch/{YEAR}/cover"
     if cell.relative == LARGE:
         yield _check(2, cell, tally, cover, 0.92 if n == 60 else 0.935, 1.0)
+        if n >= 500:
+            yield _check(2, cell, tally, f"switch/{MONTH}/cover", 0.935, 1.0)
         return
     low, high = {60: (0.925, 0.99), 200: (0.93, 0.985)}.get(n, (0.935, 0.975))
     yield _check(1, cell, tally, cover, low, high)

@@ -28,7 +28,7 @@ responding more. Seeds are fixed. Each draw samples its customers anew from 200,
   most of the draws, to the user concerned.
 """
 
-METHODS = ("Welch", "W1", "switch")
+METHODS = ("Welch", "Lin", "W1", "switch")
 ONE_LOOK = """\
 W1 is plain CUPED with a Welch interval, what tea-tasting gives; *switch* is the product's: W1 or
 the skewness-corrected W2, chosen before the start and frozen; Lin is slopes of each arm's own with
@@ -143,7 +143,7 @@ def _one_look(results: Results) -> str:
             rows = [
                 [method, measure]
                 + [_range(results, n, holdout, f"{method}/{outcome}/{measure}") for n in sizes]
-                for method in ("Welch", "Lin", "W1", "switch")
+                for method in METHODS
                 for measure in ("cover", "over", "width")
                 if (method, measure) != ("W1", "width")
             ]
@@ -166,9 +166,7 @@ def _largest_error(results: Results, holdout: object, outcome: str) -> str:
     ]
     errors = {
         measure: max(
-            tally.error(f"{method}/{outcome}/{measure}")
-            for tally in tallies
-            for method in ("Welch", "Lin", "W1", "switch")
+            tally.error(f"{method}/{outcome}/{measure}") for tally in tallies for method in METHODS
         )
         for measure in ("cover", "over", "width")
     }
@@ -286,7 +284,7 @@ def _real(results: Results) -> str:
         if cell.study == "real_orders"
         for outcome in ("6 months", "one month")
     ]
-    return REAL + _table(["", "outcome", "Welch", "W1", "switch"], rows)
+    return REAL + _table(["", "outcome", *METHODS], rows)
 
 
 def _figure(tally: Tally, name: str) -> str:
