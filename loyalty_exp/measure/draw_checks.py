@@ -5,8 +5,10 @@ Counts come from the store by stratum and arm; rows are read for a few hundred u
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -14,9 +16,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from loyalty_exp.declare.frozen import FrozenPlan
-from loyalty_exp.measure.effects import finite
 from loyalty_exp.measure.results import Check, CheckStatus
-from loyalty_exp.stats.balance import ALARM, PERMUTE_BELOW, balance, losses, split
+from loyalty_exp.stats.balance import ALARM, PERMUTE_BELOW, balance, losses, omnibus, split
 from loyalty_exp.store.queries import checks as queries
 from loyalty_exp.store.queries.draw import Draw, redrawn_differences, roster_sum, roster_units
 
@@ -74,11 +75,14 @@ class Roster:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Histories:
-    """Pre-period of a wave, (strata, arms) each: units, mean and squares of log1p revenue."""
+    """Pre-period of a wave: `queries.HISTORY` on the scale of logarithms, by stratum and arm."""
 
     units: Floats
+    """Shape (strata, arms)."""
     mean: Floats
-    squares: Floats
+    """Shape (strata, arms, figures)."""
+    scatter: Floats
+    """Centred sums of products, shape (strata, arms, figures, figures)."""
     without: int
     """Units without any order."""
 
@@ -174,42 +178,60 @@ def read_histories(connection: sa.Connection, plan: FrozenPlan) -> Histories:
     ).all()
     strata = {name: index for index, name in enumerate(sorted({row.stratum for row in rows}))}
     column = {arm: index for index, arm in enumerate(plan.arms)}
-    units, mean, squares = np.zeros((3, len(strata), len(column)))
+    size = (len(strata), len(column))
+    figures = len(queries.HISTORY)
+    units, mean, scatter = (np.zeros(size + rest) for rest in ((), (figures,), (figures, figures)))
     for row in rows:
         cell = strata[row.stratum], column[row.arm]
-        units[cell], mean[cell] = row.units, row.mean
-        squares[cell] = row.units * row.variance
-    return Histories(units, mean, squares, int(sum(row.without for row in rows)))
+        units[cell] = row.units
+        mean[cell] = [getattr(row, f"mean_{name}") for name in queries.HISTORY]
+        scatter[cell] = row.units * _covariance(row)
+    return Histories(units, mean, scatter, int(sum(row.without for row in rows)))
+
+
+def _covariance(row: sa.Row[Any]) -> Floats:
+    """Population covariance of a row of `queries.histories`, from variances of sums."""
+    own = [float(getattr(row, f"variance_{name}")) for name in queries.HISTORY]
+    covariance = np.diag(own)
+    for (i, one), (j, two) in itertools.combinations(enumerate(queries.HISTORY), 2):
+        together = float(getattr(row, f"variance_{one}_{two}"))
+        covariance[i, j] = covariance[j, i] = (together - own[i] - own[j]) / 2
+    return covariance
 
 
 def balance_check(
     connection: sa.Connection, plans: Sequence[FrozenPlan], histories: Sequence[Histories]
 ) -> Check:
-    """Pre-period revenue of each arm against the holdout, Bonferroni over the arms."""
+    """What each arm did before the start against the holdout: all figures in one test.
+
+    Bonferroni over the arms; of each figure the arm that differs most, in standard deviations.
+    """
     arms = plans[0].treated_arms
     units = sum(float(history.units.sum()) for history in histories)
     p: list[float] = []
-    gaps: list[float] = []
-    for column in range(1, len(arms) + 1):
-        if units < PERMUTE_BELOW and histories:
+    gaps = [np.full(len(queries.HISTORY), np.nan)]
+    for column in range(1, len(arms) + 1 if histories else 1):
+        if units < PERMUTE_BELOW:
             found = _balance_by_rows(connection, plans, plans[0].arms[column])
         else:
-            found = _balance_by_sums(histories, column) if histories else (np.nan, np.nan)
+            found = _balance_by_sums(histories, column)
         p.append(found[0])
         gaps.append(found[1])
     known = [value for value in p if np.isfinite(value)]
     if not known:
         return Check("balance", ABSENT, critical=True, values={})
     p_value = min(1.0, min(known) * len(known))
-    largest = max((gap for gap in gaps if np.isfinite(gap)), key=abs, default=np.nan)
-    values = {"p_value": p_value, "standardised_difference": finite(largest)}
+    values: dict[str, float | None] = {"p_value": p_value}
+    for name, figures in zip(queries.HISTORY, np.transpose(gaps), strict=True):
+        differing = figures[np.isfinite(figures)]
+        values[f"{name}_gap"] = max(map(float, differing), key=abs, default=None)
     return Check("balance", FAILED if p_value < ALARM else PASSED, critical=True, values=values)
 
 
 def _balance_by_rows(
     connection: sa.Connection, plans: Sequence[FrozenPlan], arm: str
-) -> tuple[float, float]:
-    """P-value by permutation and standardised difference, for a few hundred units."""
+) -> tuple[float, Floats]:
+    """P-value by permutation and standardised differences, for a few hundred units."""
     rows = []
     for plan in plans:
         start = plan.first_month
@@ -217,48 +239,57 @@ def _balance_by_rows(
             plan.campaign, plan.wave, start - plan.covariate_months, start
         )
         rows += [
-            (f"{plan.wave}|{row.stratum}", row.arm == arm, float(row.revenue))
+            (
+                f"{plan.wave}|{row.stratum}",
+                row.arm == arm,
+                [float(getattr(row, name)) for name in queries.HISTORY],
+            )
             for row in connection.execute(statement)
             if row.arm in {arm, plan.holdout}
         ]
     strata = np.unique([row[0] for row in rows], return_inverse=True)[1].astype(np.int64)
     treated = np.array([row[1] for row in rows])
-    revenue = np.array([[row[2]] for row in rows])
-    found = balance(revenue, treated, strata, digest=plans[0].digest)
-    return found.p_value, float(found.standardised[0])
+    figures = np.array([row[2] for row in rows])
+    found = balance(figures, treated, strata, digest=plans[0].digest)
+    return found.p_value, found.standardised
 
 
-def _balance_by_sums(histories: Sequence[Histories], arm: int) -> tuple[float, float]:
-    """The same statistic from sums: Hansen and Bowers (2008), eq. 7, one covariate, chi-square."""
-    gap = variance = 0.0
+def _balance_by_sums(histories: Sequence[Histories], arm: int) -> tuple[float, Floats]:
+    """The same statistic from sums, against chi-square."""
+    figures = len(queries.HISTORY)
+    gap, covariance = np.zeros(figures), np.zeros((figures, figures))
+    largest = np.zeros(figures)
     for history in histories:
-        n, mean, squares = (
-            table[:, [arm, 0]] for table in (history.units, history.mean, history.squares)
+        n, mean, scatter = (
+            table[:, [arm, 0]] for table in (history.units, history.mean, history.scatter)
         )
         use = n.min(axis=1) > 0
-        n, mean, squares = n[use], mean[use], squares[use]
+        n, mean, scatter = n[use], mean[use], scatter[use]
         total = n.sum(axis=1)
-        centre = (n * mean).sum(axis=1) / total
-        within = squares.sum(axis=1) + (n * (mean - centre[:, None]) ** 2).sum(axis=1)
-        gap += float((n[:, 1] * (mean[:, 1] - centre)).sum())
-        variance += float((n[:, 0] * n[:, 1] / (total * (total - 1)) * within).sum())
-    if not variance > 0:
-        return np.nan, np.nan
-    return float(stats.chi2.sf(gap**2 / variance, 1)), _standardised(histories, arm)
+        centre = (n[:, :, None] * mean).sum(axis=1) / total[:, None]
+        apart = mean - centre[:, None]
+        within = scatter.sum(axis=1) + np.einsum("sa,sai,saj->sij", n, apart, apart)
+        gap += (n[:, 1, None] * apart[:, 1]).sum(axis=0)
+        covariance += np.einsum("s,sij->ij", n[:, 0] * n[:, 1] / (total * (total - 1)), within)
+        largest = np.maximum(largest, np.abs(mean).max(axis=(0, 1), initial=0.0))
+    d2, df = omnibus(gap, covariance, largest)
+    return float(stats.chi2.sf(d2, df)) if df else np.nan, _standardised(histories, arm)
 
 
-def _standardised(histories: Sequence[Histories], arm: int) -> float:
-    """Difference of the arms' means in standard deviations, strata and waves together."""
+def _standardised(histories: Sequence[Histories], arm: int) -> Floats:
+    """Differences of the arms' means in standard deviations, strata and waves together."""
     means, variances = [], []
     for column in (arm, 0):
-        n, mean, squares = (
-            np.concatenate([getattr(history, name)[:, column] for history in histories])
-            for name in ("units", "mean", "squares")
+        n = np.concatenate([history.units[:, column] for history in histories])[:, None]
+        mean = np.concatenate([history.mean[:, column] for history in histories])
+        squares = np.concatenate(
+            [np.diagonal(history.scatter[:, column], axis1=1, axis2=2) for history in histories]
         )
-        centre = (n * mean).sum() / n.sum()
+        centre = (n * mean).sum(axis=0) / n.sum()
         means.append(centre)
-        variances.append((squares + n * (mean - centre) ** 2).sum() / (n.sum() - 1))
-    return float((means[0] - means[1]) / np.sqrt(np.mean(variances)))
+        variances.append((squares + n * (mean - centre) ** 2).sum(axis=0) / (n.sum() - 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((means[0] - means[1]) / np.sqrt(np.mean(variances, axis=0)))
 
 
 def _elsewhere(plan: FrozenPlan) -> bool:

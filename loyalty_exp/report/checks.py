@@ -106,6 +106,8 @@ def _figure(t: Tongue, key: str, value: object) -> str:
         return t.p_phrase(value)
     if key.endswith(("share", "power", "relative")):
         return t.percent(value)
+    if key.endswith("_gap"):
+        return t.number(value, 2, signed=True)
     if isinstance(value, int) or value.is_integer():
         return t.number(value)
     return t.number(value, 2)
@@ -171,11 +173,23 @@ def _about_the_draw(_: Callable[[str], str]) -> dict[str, _Wording]:
             (
                 _(
                     "Before the start, treated customers and those left out bought alike ("
+                    "%(p_value)s). Treated less left out, in standard deviations of the "
+                    "logarithms: revenue %(revenue_gap)s, orders %(orders_gap)s, months with an "
+                    "order %(active_gap)s."
+                ),
+                _(
+                    "Before the start, treated customers and those left out bought alike ("
                     "%(p_value)s)."
                 ),
                 _("Before the start, treated customers and those left out bought alike."),
             ),
             (
+                _(
+                    "Before the start, treated customers and those left out did not buy alike "
+                    "(%(p_value)s). Treated less left out, in standard deviations of the "
+                    "logarithms: revenue %(revenue_gap)s, orders %(orders_gap)s, months with an "
+                    "order %(active_gap)s."
+                ),
                 _(
                     "Before the start, treated customers and those left out did not buy alike "
                     "(%(p_value)s)."

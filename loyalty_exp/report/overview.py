@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from loyalty_exp.report.tongue import Tongue
 
 __all__ = [
+    "by_chance",
     "campaigns_section",
     "caveat_notices",
     "data_section",
@@ -186,7 +187,29 @@ def campaigns_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:
     shown = lines if len(lines) <= _UNFOLDED else _largest(lines)
     tables = (lines_table(t, shown),) if shown else ()
     folds = tuple(_rest(t, [line for line in lines if line not in shown]))
-    return Section("campaigns", _("Campaigns"), figures=figures, tables=tables, folds=folds)
+    return Section(
+        "campaigns",
+        _("Campaigns"),
+        figures=figures,
+        tables=tables,
+        asides=by_chance(t, results),
+        folds=folds,
+    )
+
+
+def by_chance(t: Tongue, results: Sequence[CampaignResult]) -> tuple[str, ...]:
+    """How many of several campaigns chance would decide; nothing where fewer than two are read."""
+    _ = t.gettext
+    risks = [r.plan.alpha for r in results if any(a.verdict.net.lower is not None for a in r.arms)]
+    if len(risks) < 2:
+        return ()
+    text = _(
+        "Each campaign is judged on its own, at a risk of error of %(risk)s over all its readings. "
+        "Had none of these %(n)s any effect, chance would still decide %(wrong)s of them on "
+        "average."
+    )
+    risk, wrong = t.percent(max(risks)), t.number(sum(risks), 2)
+    return (text % {"risk": risk, "n": t.number(len(risks)), "wrong": wrong},)
 
 
 def stake(line: Line) -> float:

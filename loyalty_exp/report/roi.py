@@ -9,6 +9,7 @@ from loyalty_exp.measure.results import VerdictKind
 from loyalty_exp.report.campaign import explanation
 from loyalty_exp.report.money import programme_section
 from loyalty_exp.report.overview import (
+    by_chance,
     caveat_notices,
     forest_figure,
     lines_by_money,
@@ -175,7 +176,8 @@ def _campaigns(
     if not figures:
         text = _("Fewer than two campaigns have a result: see their own pages.")
         return Section("campaigns", title, paragraphs=(text,), tables=(lines_table(t, lines),))
-    return Section("campaigns", title, figures=figures, asides=notes or (aside,))
+    asides = (*(notes or (aside,)), *by_chance(t, results))
+    return Section("campaigns", title, figures=figures, asides=asides)
 
 
 def _actions_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:

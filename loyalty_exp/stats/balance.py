@@ -16,7 +16,7 @@ from scipy import stats
 
 from loyalty_exp.stats.resampling import redraws
 
-__all__ = ["ALARM", "Balance", "Losses", "Split", "balance", "losses", "split"]
+__all__ = ["ALARM", "Balance", "Losses", "Split", "balance", "losses", "omnibus", "split"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -26,6 +26,8 @@ ALARM = 0.001
 PERMUTE_BELOW = 500
 MOST_SPLITS = 100_000
 TIE = 1e-9
+RANK = 1e-8
+"""Share of the largest eigenvalue of the correlations below which one is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,23 +172,49 @@ def balance(
     values = np.sign(covariates) * np.log1p(np.abs(covariates))
     standardised = _standardised(values, treated)
     centred, covariance = _within_strata(values, treated, strata)
-    scale = np.sqrt(np.diag(covariance))
-    use = scale > TIE * np.maximum(np.abs(values).max(axis=0), TIE)
-    if not use.any():
+    inverse, df = _inverse(covariance, np.abs(values).max(axis=0))
+    if df == 0:
         return Balance(np.nan, 0, np.nan, "chi-square", standardised, alarm=False)
-    correlation = covariance[np.ix_(use, use)] / np.outer(scale[use], scale[use])
-    df = int(np.linalg.matrix_rank(correlation, tol=1e-8, hermitian=True))
-    inverse = np.asarray(np.linalg.pinv(correlation, rcond=1e-8, hermitian=True), np.float64)
-    z = centred[:, use] / scale[use]
-    d2 = float(_quadratic(z[~treated].sum(axis=0)[None, :], inverse)[0])
+    d2 = float(_quadratic(centred[~treated].sum(axis=0)[None, :], inverse)[0])
     method = "chi-square" if treated.size >= PERMUTE_BELOW else "permutation"
     if method == "permutation":
-        sums = np.concatenate([held @ z for held in redraws(treated, strata, digest, draws)])
+        sums = np.concatenate([held @ centred for held in redraws(treated, strata, digest, draws)])
         larger = _quadratic(sums, inverse) >= d2 * (1 - TIE)
         p_value = float((1 + larger.sum()) / (1 + draws))
     else:
         p_value = float(stats.chi2.sf(d2, df))
     return Balance(d2, df, p_value, method, standardised, p_value < ALARM)
+
+
+def omnibus(gap: Floats, covariance: Floats, size: Floats) -> tuple[float, int]:
+    """Hansen and Bowers' statistic over all covariates, from sums, and its degrees of freedom.
+
+    Args:
+        gap: Sum over the holdout of each covariate, centred within strata, shape (covariates,).
+        covariance: Its covariance over all draws, shape (covariates, covariates).
+        size: What is large for each covariate, so that rounding is told from spread, likewise.
+
+    Returns:
+        d2 and the rank of the covariance; NaN and 0 if no covariate varies.
+
+    Source: Hansen and Bowers (2008), eq. 7.
+    """
+    inverse, df = _inverse(covariance, size)
+    return (float(_quadratic(gap[None, :], inverse)[0]) if df else np.nan), df
+
+
+def _inverse(covariance: Floats, size: Floats) -> tuple[Floats, int]:
+    """Generalised inverse of a covariance and its rank; covariates that do not vary weigh 0."""
+    scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    use = np.flatnonzero(scale > TIE * np.maximum(size, TIE))
+    inverse = np.zeros_like(covariance)
+    if not use.size:
+        return inverse, 0
+    spread = np.outer(scale[use], scale[use])
+    correlation = covariance[np.ix_(use, use)] / spread
+    df = int(np.linalg.matrix_rank(correlation, tol=RANK, hermitian=True))
+    inverse[np.ix_(use, use)] = np.linalg.pinv(correlation, rcond=RANK, hermitian=True) / spread
+    return inverse, df
 
 
 def _fisher(lost: Ints, assigned: Ints) -> float:

@@ -22,7 +22,12 @@ from loyalty_exp.declare.frozen import Calendar, FrozenPlan
 from loyalty_exp.declare.models import Campaign, Project
 from loyalty_exp.design.draw import draw_wave
 from loyalty_exp.measure.checks import campaign_checks
-from loyalty_exp.measure.draw_checks import timing_check
+from loyalty_exp.measure.draw_checks import (
+    Histories,
+    _balance_by_sums,
+    read_histories,
+    timing_check,
+)
 from loyalty_exp.measure.economics import economics
 from loyalty_exp.measure.results import Check, CheckStatus
 from loyalty_exp.segment.features import customer_features
@@ -262,12 +267,16 @@ def test_a_split_made_elsewhere_is_judged_by_its_shares(case: Case) -> None:
 
 
 def history_of(case: Case) -> pd.DataFrame:
-    """Roster with each unit's revenue of the twelve months before, by pandas."""
+    """Roster with each unit's revenue, orders and months of the year before, by pandas."""
     orders = pd.DataFrame(case.orders, columns=["order", "customer", "at", "revenue"])
     before = orders[(orders["at"] >= "2025-03-01") & (orders["at"] < "2026-03-01")]
     roster = case.roster().set_index("customer")
-    roster["x"] = before.groupby("customer")["revenue"].sum()
-    roster["x"] = roster["x"].fillna(0.0)
+    by_customer = before.groupby("customer")
+    roster["x"] = by_customer["revenue"].sum()
+    roster["orders"] = by_customer["order"].nunique()
+    roster["active"] = by_customer["at"].agg(lambda at: at.dt.to_period("M").nunique())
+    figures = ["x", "orders", "active"]
+    roster[figures] = roster[figures].fillna(0).astype(float)
     return roster
 
 
@@ -277,16 +286,33 @@ def test_balance_equals_the_one_of_the_rows(size: str, case: Case, large: Case) 
     case = case if size == "small" else large
     roster = history_of(case).sort_values("unit")
     expected = balance(
-        roster[["x"]].to_numpy(),
+        roster[["x", "orders", "active"]].to_numpy(),
         (roster.arm == "call").to_numpy(),
         np.unique(roster.stratum, return_inverse=True)[1].astype(np.int64),
         digest=case.plan.digest,
     )
     assert expected.method == ("permutation" if size == "small" else "chi-square")
+    assert expected.df == 2  # nobody ordered twice in a month here: months repeat the orders
     found = case.checks()["balance"]
     assert found.values["p_value"] == pytest.approx(expected.p_value, rel=1e-9)
-    gap = found.values["standardised_difference"]
-    assert gap == pytest.approx(expected.standardised[0], rel=1e-9)
+    gaps = [found.values[f"{name}_gap"] for name in ("revenue", "orders", "active")]
+    assert gaps == pytest.approx(list(expected.standardised), rel=1e-9)
+
+
+def test_balance_of_sums_is_a_regression_test_within_strata(large: Case) -> None:
+    """In one stratum d2 is n - 1 times the R2 of the arm on the figures, by least squares."""
+    roster = history_of(large)
+    stratum = str(roster.stratum.mode()[0])
+    inside = roster[roster.stratum == stratum]
+    figures = np.log1p(inside[["x", "orders"]])
+    held = (inside.arm == "holdout").astype(float)
+    fitted = sm.OLS(held, sm.add_constant(figures)).fit()
+    with large.store.read() as connection:
+        history = read_histories(connection, large.plan)
+    row = sorted(set(roster.stratum)).index(stratum)
+    one = [getattr(history, name)[[row]] for name in ("units", "mean", "scatter")]
+    p_value, _ = _balance_by_sums([Histories(*one, without=0)], 1)
+    assert p_value == pytest.approx(stats.chi2.sf((len(inside) - 1) * fitted.rsquared, 2), rel=1e-8)
 
 
 @pytest.mark.parametrize("size", [300, 700])
@@ -303,7 +329,7 @@ def test_arms_that_differed_before_fail(size: int, tmp_path: Path) -> None:
     case.change(tables.assignments.update().values(arm=arm))
     found = case.checks()
     assert found["balance"].status is FAILED
-    assert found["balance"].values["standardised_difference"] > 0
+    assert found["balance"].values["revenue_gap"] > 0
     assert found["aa_before"].status is WARNING
 
 

@@ -178,6 +178,18 @@ def test_nobody_moves_from_nowhere_to_nowhere() -> None:
     assert column(matrix, 1)["Not a customer yet"] == "7"
 
 
+def test_the_summary_says_how_many_campaigns_chance_would_decide() -> None:
+    """Thirty campaigns at .05 each."""
+    results = samples.crowd(30, segments=1, count=8)
+    for page in (roi_page(EN, results, "X"), index_page(EN, results, project="X")):
+        (campaigns,) = (s for s in page.sections if s.anchor == "campaigns")
+        said = " ".join(campaigns.asides)
+        assert "risk of error of 5.0%" in said
+        assert "none of these 30 any effect, chance would still decide 1.50" in said
+    (alone,) = (s for s in roi_page(EN, results[:1], "X").sections if s.anchor == "campaigns")
+    assert "chance would" not in " ".join(alone.asides)
+
+
 def test_what_to_do_next_begins_with_the_most_money() -> None:
     page = roi_page(EN, samples.crowd(30, segments=1, count=8), "X")
     (todo,) = (s for s in page.sections if s.anchor == "next")

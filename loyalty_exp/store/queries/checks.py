@@ -6,6 +6,7 @@ Builds statements only, but for `history_rows`, which is for a few hundred units
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from loyalty_exp.store.tables import (
 )
 
 __all__ = [
+    "HISTORY",
     "any_contact",
     "buyers",
     "first_month",
@@ -27,6 +29,10 @@ __all__ = [
     "present_units",
     "units_contacted",
 ]
+
+HISTORY = ("revenue", "orders", "active")
+"""What a unit did before the start: money, orders, months with an order of each of its customers.
+"""
 
 
 def present_units(campaign: str, wave: int) -> sa.Select[Any]:
@@ -59,19 +65,24 @@ def histories(campaign: str, wave: int, first: int, start: int) -> sa.Select[Any
         start: the month after its last.
 
     Returns:
-        A statement with a row a stratum and arm: units; mean and population variance of
-        sign(x) ln(1 + |x|), x the pre-period revenue of a unit; units without any order.
+        A statement with a row a stratum and arm: units; of each of `HISTORY`, taken as
+        sign(x) ln(1 + |x|) of a unit's figure, mean and population variance (`mean_` and
+        `variance_` its name), and of two of them the variance of their sum (`variance_` both
+        names); units without any order.
     """
     units = _histories(campaign, wave, first, start).subquery("units")
-    size = sa.func.ln(1 + sa.func.abs(units.c.revenue))
-    value = sa.case((units.c.revenue < 0, -size), else_=size)
+    values = {name: _signed_log(units.c[name]) for name in HISTORY}
     return (
         sa.select(
             units.c.stratum,
             units.c.arm,
             sa.func.count().label("units"),
-            sa.func.avg(value).label("mean"),
-            sa.func.var_pop(value).label("variance"),
+            *(sa.func.avg(value).label(f"mean_{name}") for name, value in values.items()),
+            *(sa.func.var_pop(value).label(f"variance_{name}") for name, value in values.items()),
+            *(
+                sa.func.var_pop(values[one] + values[two]).label(f"variance_{one}_{two}")
+                for one, two in itertools.combinations(HISTORY, 2)
+            ),
             sa.func.sum(sa.case((units.c.orders > 0, 0), else_=1)).label("without"),
         )
         .group_by(units.c.stratum, units.c.arm)
@@ -80,7 +91,7 @@ def histories(campaign: str, wave: int, first: int, start: int) -> sa.Select[Any
 
 
 def history_rows(campaign: str, wave: int, first: int, start: int) -> sa.Select[Any]:
-    """(unit, stratum, arm, revenue, orders) of the pre-period, a row a unit; see `histories`."""
+    """(unit, stratum, arm, then `HISTORY`) of the pre-period, a row a unit; see `histories`."""
     statement = _histories(campaign, wave, first, start)
     return statement.order_by(assignments.c.unit)
 
@@ -128,8 +139,13 @@ def first_month() -> sa.Select[Any]:
     return sa.select(sa.func.min(customer_month.c.month))
 
 
+def _signed_log(figure: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    size = sa.func.ln(1 + sa.func.abs(figure))
+    return sa.case((figure < 0, -size), else_=size)
+
+
 def _histories(campaign: str, wave: int, first: int, start: int) -> sa.Select[Any]:
-    """One row a unit of the wave: unit, stratum, arm, revenue and orders of the pre-period."""
+    """One row a unit of the wave: unit, stratum, arm, then `HISTORY` over the pre-period."""
     keys = (assignments.c.unit, assignments.c.stratum, assignments.c.arm)
     spent = sa.and_(
         assignments.c.customer == customer_month.c.customer,
@@ -142,6 +158,7 @@ def _histories(campaign: str, wave: int, first: int, start: int) -> sa.Select[An
             *keys,
             sa.cast(revenue, sa.Double).label("revenue"),
             sa.func.coalesce(sa.func.sum(customer_month.c.orders), 0).label("orders"),
+            sa.func.sum(sa.case((customer_month.c.orders > 0, 1), else_=0)).label("active"),
         )
         .select_from(assignments.outerjoin(customer_month, spent))
         .where(assignments.c.campaign == campaign, assignments.c.wave == wave)
