@@ -24,8 +24,9 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(INSTALLED)  ## docs/cli.md from the program's own help
+docs: $(INSTALLED)  ## docs/cli.md and docs/first-campaign.md from the program itself
 	$(BIN)/python docs/cli_reference.py
+	$(BIN)/python docs/first_campaign.py
 
 sample: $(INSTALLED)  ## the site kept under reports/sample
 	$(BIN)/python reports/make_sample.py

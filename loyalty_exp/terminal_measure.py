@@ -10,7 +10,7 @@ from rich.table import Table
 
 from loyalty_exp.measure.results import CheckStatus
 from loyalty_exp.report.checks import check_sentences
-from loyalty_exp.report.metrics import metric_name
+from loyalty_exp.report.metrics import metric_name, metric_text, so_far
 from loyalty_exp.report.parts import said
 from loyalty_exp.report.refusals import told
 from loyalty_exp.report.words import arm_name
@@ -49,11 +49,8 @@ def effect_table(t: Tongue, result: CampaignResult) -> None:
     """Print the effects on the primary metric: each month, then cumulative, whole audience."""
     _, plan = t.gettext, result.plan
     console = open_console()
-    metric = _("%(metric)s per %(unit)s") % {
-        "metric": metric_name(t, plan.metric),
-        "unit": _("customer") if plan.unit == "customer_id" else plan.unit,
-    }
-    console.print(f"\n{plan.name} ({plan.campaign}), {metric}", style="bold", markup=False)
+    head = f"\n{plan.name} ({plan.campaign}), {_measured(t, result)}"
+    console.print(head, style="bold", markup=False)
     if result.caveat:
         console.print(_(result.caveat), markup=False)
     for deviation in result.deviations:
@@ -71,6 +68,16 @@ def effect_table(t: Tongue, result: CampaignResult) -> None:
     for check in check_sentences(t, [each for each in result.checks if each.status in _TROUBLED]):
         label = labelled(t, check.label, check.title)
         console.print(f"{label}. {check.text} {check.advice}", markup=False)
+
+
+def _measured(t: Tongue, result: CampaignResult) -> str:
+    """What the rows count, and of whom."""
+    plan = result.plan
+    metric = metric_name(t, plan.metric)
+    unit = t.gettext("customer") if plan.unit == "customer_id" else plan.unit
+    if plan.metric == "active":
+        return t.gettext("%(metric)s, in %%; drawn by %(unit)s") % {"metric": metric, "unit": unit}
+    return t.gettext("%(metric)s per %(unit)s") % {"metric": metric, "unit": unit}
 
 
 def _print_effects(t: Tongue, rows: Sequence[EffectRow]) -> None:
@@ -99,23 +106,24 @@ def _print_effects(t: Tongue, rows: Sequence[EffectRow]) -> None:
 
 def _cells(t: Tongue, row: EffectRow) -> tuple[str, ...]:
     _ = t.gettext
+    metric = so_far(row.metric) if row.month == "cumulative" else row.metric
+
+    def figure(value: float | None, *, signed: bool = False) -> str:
+        return _("not estimable") if value is None else metric_text(t, metric, value, signed=signed)
+
     month = row.month if row.closed else _("%(month)s open") % {"month": row.month}
-    low, high = (
-        t.number(x, 2, signed=True) for x in (row.simultaneous_ci_lower, row.simultaneous_ci_upper)
-    )
-    between = _("%(lower)s and %(upper)s") % {"lower": low, "upper": high}
+    limits = {"lower": row.simultaneous_ci_lower, "upper": row.simultaneous_ci_upper}
+    between = _("%(lower)s and %(upper)s") % {
+        name: figure(limit, signed=True) for name, limit in limits.items()
+    }
     return (
         _("cumulative") if row.month == "cumulative" else month,
         escape(arm_name(t, row.arm)),
         t.number(row.n_treated),
-        _number(t, row.mean_treated),
+        figure(row.mean_treated),
         f"{escape(arm_name(t, row.against))} ({t.number(row.n_holdout)})",
-        _number(t, row.mean_holdout),
-        _number(t, row.effect_per_customer, signed=True),
-        _("not estimable") if row.simultaneous_ci_lower is None else between,
+        figure(row.mean_holdout),
+        figure(row.effect_per_customer, signed=True),
+        _("not estimable") if None in limits.values() else between,
         "" if row.relative_effect is None else t.percent(row.relative_effect, signed=True),
     )
-
-
-def _number(t: Tongue, value: float | None, *, signed: bool = False) -> str:
-    return t.gettext("not estimable") if value is None else t.number(value, 2, signed=signed)
