@@ -85,6 +85,7 @@ OF_THE_STORE = (
     ),
     N_('%(source)s: %(title)s has a column "%(column)s" (and %(n)s other columns), this file not'),
     N_('%(source)s: %(title)s has a column "%(column)s", this file not'),
+    N_("What columns names goes before what the preset knows: take out of columns what it knows"),
     N_("Shopify's orders export"),
     N_("Sellsy's invoices"),
     N_("WooCommerce, Advanced Order Export"),
@@ -248,7 +249,11 @@ _CHOICES = {" or ": N_("%(names)s or %(last)s"), " and ": N_("%(names)s and %(la
 _LISTS = frozenset({"names", "what"})
 """Places that hold a list of names, or may."""
 
-_SHAPES = {"feature": r"\w+", **dict.fromkeys(("low", "high", "n", "limit"), r"[\d.,]+")}
+_SHAPES = {
+    "what": ".+",
+    "feature": r"\w+",
+    **dict.fromkeys(("low", "high", "n", "limit"), r"[\d.,]+"),
+}
 """What stands in a place, where it is not any text."""
 
 
@@ -289,4 +294,4 @@ def _pattern(message: str) -> re.Pattern[str]:
     """What a message looks like once its places are filled."""
     plain = re.escape(message).replace("%%", "%")
     place = re.compile(r"%\\\((\w+)\\\)s")
-    return re.compile(place.sub(lambda m: f"(?P<{m[1]}>{_SHAPES.get(m[1], '.+')})", plain))
+    return re.compile(place.sub(lambda m: f"(?P<{m[1]}>{_SHAPES.get(m[1], '.+?')})", plain))

@@ -54,6 +54,9 @@ def _fields(
     return fields
 
 
+_BESIDE = "What columns names goes before what the preset knows: take out of columns what it knows"
+
+
 def orders_plan(
     declared: Orders,
     header: Header,
@@ -75,7 +78,10 @@ def orders_plan(
     else:
         match = match_preset(declared.preset, header, columns)
         beside = {name: kind for name, kind in _ORDER_FIELDS.items() if name in columns}
-        fields = _fields(beside, needed & set(beside), columns, header, "orders")
+        try:
+            fields = _fields(beside, needed & set(beside), columns, header, "orders")
+        except DataError as error:
+            raise DataError(f"{error}\n{_BESIDE}") from error
         fields += match.fields
     if margin_rate is None and all(field.name != "margin" for field in fields):
         raise DataError(

@@ -237,6 +237,19 @@ def test_another_file(store: Store, tmp_path: Path) -> None:
     )
 
 
+def test_columns_left_beside_a_preset_are_told_apart_from_its_own(
+    store: Store, tmp_path: Path
+) -> None:
+    write(tmp_path / "orders.csv", [shopify("#1")])
+    with pytest.raises(DataError) as error:
+        run(store, tmp_path, "shopify", columns={"order_id": "order_id"})
+    missing, advice = str(error.value).split("\n")
+    assert missing.startswith('orders.csv: no column "order_id" for order_id of [data.orders]')
+    assert advice == (
+        "What columns names goes before what the preset knows: take out of columns what it knows"
+    )
+
+
 def test_words_of_sales_and_of_others_are_apart() -> None:
     words = status_words()
     assert "a regler" in words
