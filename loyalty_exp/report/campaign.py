@@ -22,6 +22,7 @@ from loyalty_exp.report.parts import (
     headline_interval,
     money_cell,
     notes_of,
+    relative_cell,
     units_of,
     waves,
 )
@@ -295,7 +296,7 @@ def arms_section(t: Tongue, result: CampaignResult) -> Section:
                     ),
                     Cell(metric_text(t, metric, low, signed=True), low),
                     Cell(metric_text(t, metric, high, signed=True), high),
-                    Cell(t.percent(row.relative_effect, signed=True), row.relative_effect),
+                    relative_cell(t, row),
                     money_cell(t, arm.economics.net.value, signed=True),
                 )
             )
@@ -325,7 +326,7 @@ def arms_section(t: Tongue, result: CampaignResult) -> Section:
     ) % {"metric": metric_name(t, metric)}
     note = _(
         "From, to: the range valid at every monthly reading. Relative: the effect over the average "
-        "of customers left out."
+        "of customers left out, and its range at this reading alone."
     )
     table = Table(caption, columns, tuple(rows), note)
     asides = notes_of(t, *notes)

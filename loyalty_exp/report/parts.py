@@ -31,6 +31,7 @@ __all__ = [
     "notes_of",
     "of_arm",
     "panel_title",
+    "relative_cell",
     "said",
     "sentence",
     "titled_arms",
@@ -105,6 +106,15 @@ def headline_interval(row: EffectRow) -> tuple[float | None, float | None]:
     if row.simultaneous_ci_lower is not None and row.simultaneous_ci_upper is not None:
         return row.simultaneous_ci_lower, row.simultaneous_ci_upper
     return row.ci_lower, row.ci_upper
+
+
+def relative_cell(t: Tongue, row: EffectRow) -> Cell:
+    """The effect over the holdout's average and its range at this reading alone."""
+    figures = (row.relative_effect, row.relative_ci_lower, row.relative_ci_upper)
+    text, low, high = (t.percent(figure, signed=True) for figure in figures)
+    if row.relative_ci_lower is not None and row.relative_ci_upper is not None:
+        text = f"{text} ({low} … {high})"
+    return Cell(text, row.relative_effect)
 
 
 def effect_cells(t: Tongue, row: EffectRow) -> tuple[Cell, ...]:

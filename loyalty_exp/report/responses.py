@@ -19,6 +19,7 @@ from loyalty_exp.report.parts import (
     money_cell,
     notes_of,
     of_arm,
+    relative_cell,
 )
 from loyalty_exp.report.rowcharts import ForestRow, WaterfallRow, forest, waterfall
 from loyalty_exp.report.views import Cell, Column, Figure, Fold, Row, Section, Table
@@ -304,7 +305,7 @@ def metrics_fold(t: Tongue, result: CampaignResult) -> tuple[Fold, ...]:
         Column(_("Effect")),
         Column(_("From")),
         Column(_("To")),
-        Column(_("Relative"), "%"),
+        Column(_("Relative"), _("% of left out")),
         Column(_("p, read alone")),
     )
     body = tuple(Row(_metric_cells(t, row)) for row in rows)
@@ -327,14 +328,12 @@ def _metric_cells(t: Tongue, row: EffectRow) -> tuple[Cell, ...]:
         (low, True),
         (high, True),
     )
-    relative = None if row.relative_effect is None else 100 * row.relative_effect
-    metric = so_far(row.metric)
     return (
         Cell(metric_name(t, metric)),
         Cell(arm_name(t, row.arm)),
         Cell(arm_name(t, row.against)),
         Cell(metric_unit(t, metric), tone="muted"),
         *(Cell(metric_text(t, metric, v, signed=signed), v) for v, signed in figures),
-        Cell(t.number(relative, 1, signed=True), relative),
+        relative_cell(t, row),
         Cell(t.p_value(row.p_value), row.p_value),
     )

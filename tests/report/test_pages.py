@@ -10,6 +10,7 @@ from loyalty_exp.measure.results import CampaignResult
 from loyalty_exp.report.campaign import campaign_page
 from loyalty_exp.report.metrics import metric_name, metric_phrase, metric_unit, so_far
 from loyalty_exp.report.overview import campaigns_section, index_page, shared_foot
+from loyalty_exp.report.parts import cumulative, relative_cell
 from loyalty_exp.report.roi import roi_page
 from loyalty_exp.report.tongue import Tongue
 from loyalty_exp.report.views import Page, Table
@@ -176,6 +177,18 @@ def test_nobody_moves_from_nowhere_to_nowhere() -> None:
     matrix = section_table(page, "moves")
     assert "61" not in {cell.text for row in matrix.rows for cell in row.cells}
     assert column(matrix, 1)["Not a customer yet"] == "7"
+
+
+def test_a_relative_effect_has_its_range() -> None:
+    result = samples.single()
+    row = cumulative(result, result.arms[0].arm)
+    assert row is not None
+    shown = section_table(campaign_page(EN, result), "arms").rows[0].cells[6].text
+    figures = (row.relative_effect, row.relative_ci_lower, row.relative_ci_upper)
+    value, low, high = (f"{100 * figure:+.1f}%".replace("-", "−") for figure in figures)
+    assert shown == f"{value} ({low} … {high})"
+    alone = replace(row, relative_ci_lower=None, relative_ci_upper=None)
+    assert relative_cell(EN, alone).text == value
 
 
 def test_the_summary_says_how_many_campaigns_chance_would_decide() -> None:
