@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from loyalty_exp.measure.results import VerdictKind
@@ -170,14 +171,15 @@ def _campaigns(
     _ = t.gettext
     lines = lines_by_money(results)
     title = _("Campaign by campaign")
-    figures = forest_figure(t, lines, drawn=_DRAWN, table=lines_table(t, lines))
+    table = lines_table(t, lines)
+    table = replace(table, note=" ".join((table.note, *by_chance(t, results))))
+    figures = forest_figure(t, lines, drawn=_DRAWN, table=table)
     notes = notes_of(t, programme.notes) if programme else ()
     aside = _("Do not add these lines up: one order may follow two campaigns.")
     if not figures:
         text = _("Fewer than two campaigns have a result: see their own pages.")
-        return Section("campaigns", title, paragraphs=(text,), tables=(lines_table(t, lines),))
-    asides = (*(notes or (aside,)), *by_chance(t, results))
-    return Section("campaigns", title, figures=figures, asides=asides)
+        return Section("campaigns", title, paragraphs=(text,), tables=(table,))
+    return Section("campaigns", title, figures=figures, asides=notes or (aside,))
 
 
 def _actions_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:

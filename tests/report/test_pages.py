@@ -194,13 +194,14 @@ def test_a_relative_effect_has_its_range() -> None:
 def test_the_summary_says_how_many_campaigns_chance_would_decide() -> None:
     """Thirty campaigns at .05 each."""
     results = samples.crowd(30, segments=1, count=8)
-    for page in (roi_page(EN, results, "X"), index_page(EN, results, project="X")):
-        (campaigns,) = (s for s in page.sections if s.anchor == "campaigns")
-        said = " ".join(campaigns.asides)
+    (roi,) = (s for s in roi_page(EN, results, "X").sections if s.anchor == "campaigns")
+    (index,) = (s for s in index_page(EN, results, project="X").sections if s.anchor == "campaigns")
+    assert roi.figures[0].table is not None
+    for said in (roi.figures[0].table.note, " ".join(index.asides)):
         assert "risk of error of 5.0%" in said
         assert "none of these 30 any effect, chance would still decide 1.50" in said
     (alone,) = (s for s in roi_page(EN, results[:1], "X").sections if s.anchor == "campaigns")
-    assert "chance would" not in " ".join(alone.asides)
+    assert "chance would" not in alone.tables[0].note
 
 
 def test_what_to_do_next_begins_with_the_most_money() -> None:
