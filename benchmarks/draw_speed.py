@@ -67,7 +67,9 @@ def sort_written(connection: sa.Connection) -> None:
 def counted(connection: sa.Connection) -> tuple[list[float], Draw]:
     """The first half of a draw: bands, sizes of strata, counts of arms."""
     cuts = [float(cut) for cut in connection.execute(queries.band_quantiles()).one()]
-    sizes = connection.execute(queries.stratum_sizes(cuts, by_segment=False)).all()
+    queries.strata.create(connection)
+    connection.execute(queries.count_strata(cuts))
+    sizes = connection.execute(queries.stratum_sizes()).all()
     shares = [Fraction(1, 10), Fraction(45, 100), Fraction(45, 100)]
     counts = allocate([units for _, units in sizes], shares, SALT)
     strata = tuple(
@@ -82,8 +84,7 @@ def counted(connection: sa.Connection) -> tuple[list[float], Draw]:
 def draw_in_memory(connection: sa.Connection) -> None:
     """The arm of every unit."""
     cuts, drawn = counted(connection)
-    stratum = queries.stratum_label(cuts, by_segment=False).label("stratum")
-    armed = queries.armed(sa.select(queries.audience.c.unit, stratum).subquery("units"), drawn)
+    armed = queries.armed(queries.numbered(drawn, cuts), drawn)
     kept = sa.Table(
         "drawn_units",
         sa.MetaData(),
@@ -99,7 +100,7 @@ def draw_written(connection: sa.Connection) -> None:
     """All of a draw, its roster of seven columns written."""
     cuts, drawn = counted(connection)
     population = Population(tables.customers_table())
-    connection.execute(queries.assign(drawn, cuts, population, by_segment=False))
+    connection.execute(queries.assign(drawn, cuts, population))
 
 
 WORK = {

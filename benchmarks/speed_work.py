@@ -158,6 +158,7 @@ def draw(folder: Path) -> Callable[[], Any]:
     connection = engine.connect()
     connection.begin()
     queries.audience.create(connection)
+    queries.strata.create(connection)
     connection.exec_driver_sql(
         "INSERT INTO audience SELECT customer, 'all', '', sum(CASE WHEN month < "
         f"{START} THEN revenue ELSE 0 END) FROM customer_month GROUP BY customer"
@@ -165,7 +166,8 @@ def draw(folder: Path) -> Callable[[], Any]:
 
     def drawn() -> int:
         cuts = [float(cut) for cut in connection.execute(queries.band_quantiles()).one()]
-        sizes = connection.execute(queries.stratum_sizes(cuts, by_segment=False)).all()
+        connection.execute(queries.count_strata(cuts))
+        sizes = connection.execute(queries.stratum_sizes()).all()
         counts = allocate([units for _, units in sizes], [Fraction(1, 5), Fraction(4, 5)], SALT)
         strata = tuple(
             StratumCounts(stratum, units, tuple(row))
@@ -173,7 +175,7 @@ def draw(folder: Path) -> Callable[[], Any]:
         )
         recipe = queries.Draw("new", 0, SALT, ("holdout", "call"), strata)
         population = queries.Population(tables.customers_table())
-        connection.execute(queries.assign(recipe, cuts, population, by_segment=False))
+        connection.execute(queries.assign(recipe, cuts, population))
         connection.rollback()
         return 0
 

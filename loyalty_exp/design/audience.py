@@ -1,6 +1,6 @@
 """The audience of a wave: who is in its segments, who is kept out and why, in which stratum.
 
-Fills two temporary tables in the caller's transaction; assigns nobody.
+Fills three temporary tables in the caller's transaction; assigns nobody.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ class Audience:
     """Quantiles .5, .8, .95 of the positive pre-period revenue; empty where there is none."""
     sizes: tuple[tuple[str, int], ...]
     """(stratum, units) in order of the stratum's label."""
-    by_segment: bool
 
     @property
     def units(self) -> int:
@@ -82,7 +81,7 @@ def fill_audience(
     features: FeatureQuery,
     kept: sa.Table = memberships,
 ) -> Audience:
-    """Fill the temporary tables `candidates` and `audience`.
+    """Fill the temporary tables `candidates`, `audience` and `strata`.
 
     Args:
         connection: a writing transaction; the segments' memberships at `as_of` stand in it.
@@ -104,7 +103,7 @@ def fill_audience(
         *_declared_exclusions(campaign, as_of, population, kinds, kept),
         *_registry_exclusions(campaign_id, campaign, wave_start, launched),
     ]
-    for table in (queries.candidates, queries.audience):
+    for table in (queries.candidates, queries.audience, queries.strata):
         table.drop(connection, checkfirst=True)
         table.create(connection)
     candidates = queries.candidates_of(campaign.segments, as_of, population, exclusions, kept)
@@ -132,7 +131,7 @@ def fill_audience(
     )
     names = [column.name for column in queries.audience.c]
     connection.execute(queries.audience.insert().from_select(names, stratified))
-    return _read_audience(connection, exclusions, by_segment=len(campaign.segments) > 1)
+    return _read_audience(connection, exclusions)
 
 
 def contactable(connection: sa.Connection, plan: FrozenPlan) -> sa.Select[Any]:
@@ -157,20 +156,19 @@ def contactable(connection: sa.Connection, plan: FrozenPlan) -> sa.Select[Any]:
     return members.where(memberships.c.customer.in_(agreed))
 
 
-def _read_audience(
-    connection: sa.Connection, exclusions: Sequence[Exclusion], *, by_segment: bool
-) -> Audience:
+def _read_audience(connection: sa.Connection, exclusions: Sequence[Exclusion]) -> Audience:
     """What stands in the temporary tables, counted."""
     quantiles = connection.execute(queries.band_quantiles()).one()
     cuts = () if quantiles[0] is None else tuple(float(cut) for cut in quantiles)
-    rows = connection.execute(queries.stratum_sizes(cuts, by_segment=by_segment))
+    connection.execute(queries.count_strata(cuts))
+    rows = connection.execute(queries.stratum_sizes())
     sizes = tuple((str(stratum), int(units)) for stratum, units in rows)
     reasons = (queries.NO_UNIT, *(each.reason for each in exclusions))
     ends = {int(place): int(n) for place, n in connection.execute(queries.flow(exclusions))}
     excluded = [(f"excluded: {reason}", ends[k]) for k, reason in enumerate(reasons) if k in ends]
     eligible = sum(size for _, size in sizes)
     flow = (("segment", sum(ends.values())), *excluded, ("eligible", eligible))
-    return Audience(flow, cuts, sizes, by_segment)
+    return Audience(flow, cuts, sizes)
 
 
 def _declared_exclusions(

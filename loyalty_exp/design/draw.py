@@ -138,9 +138,7 @@ def draw_wave(
     )
     drawn = _share_out(campaign_id, campaign, audience, wave, salt_of(project, campaign_id, wave))
     population = population_of(connection, campaign)
-    connection.execute(
-        queries.assign(drawn, audience.cuts, population, by_segment=audience.by_segment)
-    )
+    connection.execute(queries.assign(drawn, audience.cuts, population))
     return freeze_wave(
         connection,
         drawn,

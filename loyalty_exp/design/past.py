@@ -216,7 +216,6 @@ class Past:
             population_of(self.connection, self.campaign),
             audience.cuts,
             sums,
-            by_segment=audience.by_segment,
             seed=seed,
             largest=largest,
         )

@@ -38,18 +38,20 @@ def test_every_stratum_and_arm_gets_exactly_its_count(
     with ENGINE.connect() as connection, connection.begin():
         tables.metadata.create_all(connection)
         connection.execute(tables.assignments.delete())
-        queries.audience.drop(connection, checkfirst=True)
-        queries.audience.create(connection)
+        for table in (queries.audience, queries.strata):
+            table.drop(connection, checkfirst=True)
+            table.create(connection)
         units = [
             {"unit": f"u{n}-{k}", "segment": "all", "declared": f"s={n:02d}", "history": 0.0}
             for n, size in enumerate(sizes)
             for k in range(size)
         ]
         connection.execute(queries.audience.insert(), units)
-        found = connection.execute(queries.stratum_sizes((), by_segment=False)).all()
+        connection.execute(queries.count_strata(()))
+        found = connection.execute(queries.stratum_sizes()).all()
         assert [tuple(row) for row in found] == [(row.stratum, row.units) for row in strata]
         population = Population(tables.customers_table())
-        connection.execute(queries.assign(drawn, (), population, by_segment=False))
+        connection.execute(queries.assign(drawn, (), population))
         roster = {
             (stratum, arm): units
             for stratum, arm, units in connection.execute(queries.roster_units("test", 0))

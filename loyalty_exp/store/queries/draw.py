@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,16 +31,19 @@ __all__ = [
     "band_quantiles",
     "candidates",
     "candidates_of",
+    "count_strata",
     "enrolled_in",
     "flow",
     "held_out",
+    "in_strata",
     "members_of",
+    "numbered",
     "redrawn_differences",
     "roster_of",
     "roster_sum",
     "roster_units",
+    "strata",
     "stratified",
-    "stratum_label",
     "stratum_sizes",
 ]
 
@@ -50,11 +53,8 @@ UNIVERSAL = "universal_holdout"
 ELIGIBLE = "eligible"
 NO_UNIT = "no unit"
 
-BIN_DIGITS = 2
-"""Hexadecimal digits of the md5 by which the units of a stratum are counted before any sort."""
-
-BEFORE_ALL, AFTER_ALL = "", "g"
-"""Texts before and after every hexadecimal number."""
+AFTER_ALL = "g"
+"""A text after every hexadecimal number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,18 @@ audience = sa.Table(
     sa.MetaData(),
     sa.Column("unit", sa.Text, nullable=False),
     sa.Column("segment", sa.Text, nullable=False),
-    sa.Column("declared", sa.Text, nullable=False, comment="declared strata, joined"),
+    sa.Column("declared", sa.Text, nullable=False, comment="segment if several, declared strata"),
     sa.Column("history", sa.Double, nullable=False, comment="pre-period revenue"),
+    prefixes=["TEMPORARY"],
+)
+
+strata = sa.Table(
+    "strata",
+    sa.MetaData(),
+    sa.Column("declared", sa.Text, nullable=False),
+    sa.Column("band", sa.Integer, nullable=False),
+    sa.Column("units", sa.BigInteger, nullable=False),
+    sa.Column("stratum", sa.Text, nullable=False, comment="label of both"),
     prefixes=["TEMPORARY"],
 )
 
@@ -222,7 +232,7 @@ def stratified(
     *,
     whole_unit: Sequence[str],
 ) -> sa.Select[Any]:
-    """The eligible units with their segment, declared strata and pre-period revenue.
+    """The eligible units: segment, strata but for the revenue band, and pre-period revenue.
 
     Args:
         segments: declared segments, in order.
@@ -252,11 +262,11 @@ def stratified(
     joined = joined.outerjoin(table, roster.c.customer == table.c.customer)
     if features is not None:
         joined = joined.outerjoin(features, roster.c.customer == features.c.customer)
-    labels: list[sa.ColumnElement[Any]] = []
+    segment = sa.case(dict(enumerate(segments)), value=sa.func.min(roster.c.segment))
+    labels: list[Any] = ["segment=", segment] if len(segments) > 1 else []
     for name, column in strata:
         known = sa.func.min(sa.func.coalesce(sa.cast(column, sa.Text), "unknown"))
-        labels += [sa.literal(f"{'|' if labels else ''}{name}="), known]
-    segment = sa.case(dict(enumerate(segments)), value=sa.func.min(roster.c.segment))
+        labels += [f"{'|' if labels else ''}{name}=", known]
     history = sa.cast(sa.func.coalesce(sa.func.sum(spent.c.revenue), 0), sa.Double)
     return (
         sa.select(
@@ -290,39 +300,51 @@ def band_quantiles() -> sa.Select[Any]:
     return sa.select(*found).where(audience.c.history > 0)
 
 
-def stratum_label(cuts: Sequence[float], *, by_segment: bool) -> sa.ColumnElement[str]:
-    """Label of a unit's stratum: revenue band, segment where there are several, declared."""
+def _band(cuts: Sequence[float]) -> sa.ColumnElement[int]:
+    """Number of a unit's revenue band: 0 without revenue, then by the cuts."""
     history = audience.c.history
-    band = sa.case(
-        (history <= 0, "0"),
-        *((history <= cut, str(place)) for place, cut in enumerate(cuts, start=1)),
-        else_=str(len(cuts) + 1),
-    )
-    parts: list[Any] = [sa.literal("band="), band]
-    if by_segment:
-        parts += [sa.literal("|segment="), audience.c.segment]
+    limits = [(history <= cut, place) for place, cut in enumerate(cuts, start=1)]
+    return sa.case((history <= 0, 0), *limits, else_=len(cuts) + 1)
+
+
+def count_strata(cuts: Sequence[float]) -> sa.Insert:
+    """Fill `strata` from the audience."""
+    rows = sa.select(audience.c.declared, _band(cuts).label("band")).subquery("rows")
+    counted = sa.select(rows, sa.func.count().label("units")).group_by(*rows.c).subquery("counted")
     declared = sa.case(
-        (audience.c.declared == "", ""), else_=sa.func.concat("|", audience.c.declared)
+        (counted.c.declared == "", ""), else_=sa.func.concat("|", counted.c.declared)
     )
-    return sa.func.concat(*parts, declared)
+    label = sa.func.concat("band=", sa.cast(counted.c.band, sa.Text), declared)
+    names = [column.name for column in strata.c]
+    return strata.insert().from_select(names, sa.select(counted, label))
 
 
-def stratum_sizes(cuts: Sequence[float], *, by_segment: bool) -> sa.Select[Any]:
+def stratum_sizes() -> sa.Select[Any]:
     """(stratum, units), in order of the stratum's label."""
-    stratum = stratum_label(cuts, by_segment=by_segment).label("stratum")
-    rows = sa.select(stratum).subquery("rows")
-    return (
-        sa.select(rows.c.stratum, sa.func.count()).group_by(rows.c.stratum).order_by(rows.c.stratum)
+    return sa.select(strata.c.stratum, strata.c.units).order_by(strata.c.stratum)
+
+
+def in_strata(cuts: Sequence[float], kept: sa.FromClause = strata) -> sa.Join:
+    """The audience, each unit beside its row of `strata`."""
+    same = sa.and_(kept.c.declared == audience.c.declared, kept.c.band == _band(cuts))
+    return audience.join(kept, same)
+
+
+def numbered(drawn: Draw, cuts: Sequence[float]) -> sa.Subquery:
+    """Units of the audience with their segment and the number of their stratum in the draw."""
+    places = _places(drawn)
+    known = (
+        sa.select(strata, places.c.number)
+        .join_from(strata, places, strata.c.stratum == places.c.stratum)
+        .subquery("known")
     )
+    units = sa.select(audience.c.unit, audience.c.segment, known.c.number)
+    return units.select_from(in_strata(cuts, known)).subquery("units")
 
 
-def assign(
-    drawn: Draw, cuts: Sequence[float], population: Population, *, by_segment: bool
-) -> sa.Insert:
+def assign(drawn: Draw, cuts: Sequence[float], population: Population) -> sa.Insert:
     """Insert the assignments of the audience: a row a customer, all of a unit in its arm."""
-    stratum = stratum_label(cuts, by_segment=by_segment).label("stratum")
-    units = sa.select(audience.c.unit, audience.c.segment, stratum).subquery("units")
-    roster = roster_of(armed(units, drawn), population)
+    roster = roster_of(armed(numbered(drawn, cuts), drawn), population)
     selected = sa.select(
         sa.literal(drawn.campaign),
         sa.literal(drawn.wave),
@@ -348,10 +370,18 @@ def redrawn_differences(drawn: Draw) -> sa.Select[Any]:
         .group_by(assignments.c.unit, assignments.c.stratum)
         .subquery("units")
     )
-    again = armed(units, drawn)
+    places = _places(drawn)
+    known = sa.select(units, places.c.number).join(places, units.c.stratum == places.c.stratum)
+    again = armed(known.subquery("known"), _with_nowhere(drawn))
     agreed = sa.select(sa.func.count()).where(again.c.arm == again.c.kept, again.c.arms == 1)
     total = sa.select(sa.func.count()).select_from(units)
     return sa.select(total.scalar_subquery() - agreed.scalar_subquery())
+
+
+def _with_nowhere(drawn: Draw) -> Draw:
+    """The draw with an arm after the last, for units beyond the counts."""
+    strata = tuple(replace(row, counts=(*row.counts, 0)) for row in drawn.strata)
+    return replace(drawn, arms=(*drawn.arms, ""), strata=strata)
 
 
 def roster_units(campaign: str, wave: int) -> sa.Select[Any]:
@@ -385,105 +415,106 @@ def roster_sum(campaign: str, wave: int) -> sa.Select[Any]:
 
 
 def armed(units: sa.FromClause, drawn: Draw) -> sa.Subquery:
-    """Units with the arm whose counts hold their place in their stratum.
+    """Units with the label of their stratum and their arm; the last arm takes all that is left.
 
-    Nobody needs the place of every unit, only the digest at which each arm ends: the units of a
-    stratum are counted by the first digits of theirs, and only those of the few bins in which an
-    arm ends are put in order.
+    Nobody needs the place of every unit, only the unit at which each arm gives way to the next:
+    the units of a stratum are counted by the first digits of their digest, and only those of the
+    few bins in which that happens are put in order.
+
+    Args:
+        units: with the column `number`, the place of the stratum in the draw.
+        drawn: the recipe.
     """
     digest = sa.func.md5(sa.func.concat(f"{drawn.salt}:", units.c.unit)).label("digest")
     keyed = sa.select(units, digest).cte("keyed")
-    ends = _ends(keyed, drawn)
-    last = len(drawn.arms) - 1
-    earlier = [(_up_to(keyed, ends, place), arm) for place, arm in enumerate(drawn.arms[:-1])]
-    arm = sa.case(*earlier, else_=drawn.arms[-1])
+    places, ends = _places(drawn), _ends(keyed, drawn)
+    whens = []
+    for place, arm in enumerate(drawn.arms[:-1]):
+        after, unit = ends.c[f"digest{place}"], ends.c[f"unit{place}"]
+        earlier = sa.or_(keyed.c.digest < after, keyed.c.unit < unit)
+        whens.append((sa.and_(keyed.c.digest <= after, earlier), arm))
+    kept = [column for column in keyed.c if column.name not in {"stratum", "number", "digest"}]
     return (
-        sa.select(*(keyed.c[column.name] for column in units.c), arm.label("arm"))
-        .join_from(keyed, ends, keyed.c.stratum == ends.c.stratum)
-        .where(_up_to(keyed, ends, last))
+        sa.select(*kept, places.c.stratum, sa.case(*whens, else_=drawn.arms[-1]).label("arm"))
+        .join_from(keyed, ends, keyed.c.number == ends.c.number)
+        .join(places, places.c.number == ends.c.number)
         .subquery("drawn")
     )
 
 
-def _up_to(keyed: sa.CTE, ends: sa.Subquery, place: int) -> sa.ColumnElement[bool]:
-    """Whether a unit comes no later than the last one of an arm; equal digests go by the unit."""
-    digest, unit = ends.c[f"digest{place}"], ends.c[f"unit{place}"]
-    return sa.and_(keyed.c.digest <= digest, sa.or_(keyed.c.digest < digest, keyed.c.unit <= unit))
-
-
 def _ends(keyed: sa.CTE, drawn: Draw) -> sa.Subquery:
-    """Digest and unit of the last unit of every arm, a row a stratum.
+    """Digest and unit of the first unit after every arm but the last, a row a stratum.
 
-    An arm that ends before the first unit ends at BEFORE_ALL, one that reaches beyond the last
-    unit at AFTER_ALL.
+    An arm that reaches to the last unit ends at AFTER_ALL.
     """
-    shares, first = _shares(drawn), sa.func.substr(keyed.c.digest, 1, BIN_DIGITS)
-    bins = _bins(keyed, first)
-    ending = sa.and_(
-        bins.c.stratum == shares.c.stratum,
-        bins.c.below < shares.c.upto,
-        bins.c.upto >= shares.c.upto,
-    )
-    split = (
-        sa.select(bins.c.stratum, bins.c.bin, bins.c.below)
-        .join_from(bins, shares, ending)
-        .distinct()
-        .subquery("split")
-    )
+    shares = _shares(drawn)
+    near = _narrowed(_narrowed(keyed, shares, 1), shares, 2)
     within = sa.func.row_number().over(
-        partition_by=(keyed.c.stratum, first), order_by=(keyed.c.digest, keyed.c.unit)
+        partition_by=(near.c.number, near.c.below), order_by=(near.c.digest, near.c.unit)
     )
-    place = (split.c.below + within).label("place")
-    placed = (
-        sa.select(keyed.c.stratum, keyed.c.digest, keyed.c.unit, place)
-        .join_from(keyed, split, sa.and_(keyed.c.stratum == split.c.stratum, first == split.c.bin))
-        .subquery("placed")
-    )
-    beyond = sa.case((shares.c.upto == 0, BEFORE_ALL), else_=AFTER_ALL)
-    last = {
-        "digest": sa.func.coalesce(placed.c.digest, beyond, type_=sa.Text),
-        "unit": sa.func.coalesce(placed.c.unit, "", type_=sa.Text),
-    }
+    placed = sa.select(near, (near.c.below + within).label("place")).subquery("placed")
+    digest = sa.func.coalesce(placed.c.digest, AFTER_ALL, type_=sa.Text)
+    unit = sa.func.coalesce(placed.c.unit, "", type_=sa.Text)
     columns = [
-        sa.func.max(sa.case((shares.c.arm == arm, value))).label(f"{name}{number}")
-        for number, arm in enumerate(drawn.arms)
-        for name, value in last.items()
+        sa.func.max(sa.case((shares.c.arm == place, value))).label(f"{name}{place}")
+        for place in range(len(drawn.arms) - 1)
+        for name, value in (("digest", digest), ("unit", unit))
     ]
-    at_end = sa.and_(placed.c.stratum == shares.c.stratum, placed.c.place == shares.c.upto)
+    after = sa.and_(placed.c.number == shares.c.number, placed.c.place == shares.c.upto + 1)
     return (
-        sa.select(shares.c.stratum, *columns)
-        .select_from(shares.outerjoin(placed, at_end))
-        .group_by(shares.c.stratum)
+        sa.select(shares.c.number, *columns)
+        .select_from(shares.outerjoin(placed, after))
+        .group_by(shares.c.number)
         .subquery("ends")
     )
 
 
-def _bins(keyed: sa.CTE, first: sa.ColumnElement[str]) -> sa.Subquery:
-    """The places that the units of each stratum and bin take: after `below`, up to `upto`."""
-    rows = sa.select(keyed.c.stratum, first.label("bin")).subquery("rows")
-    counted = (
-        sa.select(rows, sa.func.count().label("n"))
-        .group_by(rows.c.stratum, rows.c.bin)
-        .subquery("counted")
+def _narrowed(rows: sa.CTE, shares: sa.CTE, digit: int) -> sa.CTE:
+    """The rows of the bins, by one digit, that hold the first unit after an arm.
+
+    Args:
+        rows: number, unit, digest and, unless they are whole strata, `below`: how many units of
+            the stratum come before all rows with the same number and below.
+        shares: where the arms end.
+        digit: the place of the digit in the digest, from 1.
+    """
+    rest = rows.c.digest if digit == 1 else sa.func.substr(rows.c.digest, digit)
+    group = [rows.c[name] for name in ("number", "below") if name in rows.c]
+    keys = [*group, sa.func.ascii(rest).label("bin")]
+    cells = sa.select(*keys).subquery()
+    counted = sa.select(cells, sa.func.count().label("n")).group_by(*cells.c).subquery()
+    within = [counted.c[column.name] for column in group]
+    total = sa.func.sum(counted.c.n).over(partition_by=within, order_by=counted.c.bin)
+    upto = sa.cast(counted.c.get("below", sa.literal_column("0")) + total, sa.BigInteger)
+    bins = sa.select(counted, (upto - counted.c.n).label("start"), upto.label("upto")).subquery()
+    holds = sa.and_(
+        bins.c.number == shares.c.number,
+        bins.c.start <= shares.c.upto,
+        bins.c.upto > shares.c.upto,
     )
-    total = sa.func.sum(counted.c.n).over(partition_by=counted.c.stratum, order_by=counted.c.bin)
-    upto = sa.cast(total, sa.BigInteger)
-    return sa.select(
-        counted.c.stratum, counted.c.bin, (upto - counted.c.n).label("below"), upto.label("upto")
-    ).subquery("bins")
+    split = sa.select(bins).where(sa.exists().select_from(shares).where(holds)).subquery()
+    same = sa.and_(*(key == split.c[key.name] for key in keys))
+    return (
+        sa.select(rows.c.number, rows.c.unit, rows.c.digest, split.c.start.label("below"))
+        .join_from(rows, split, same)
+        .cte(f"near{digit}")
+    )
+
+
+def _places(drawn: Draw) -> sa.Subquery:
+    """The number of each stratum: its place in the draw."""
+    listed = sa.values(sa.column("stratum", sa.Text), sa.column("number", sa.Integer), name="named")
+    data = [(row.stratum, number) for number, row in enumerate(drawn.strata)]
+    return sa.select(listed.data(data)).subquery("places")
 
 
 def _shares(drawn: Draw) -> sa.CTE:
-    """The place of the last unit of each arm in each stratum."""
-    bounds = [
-        (row.stratum, arm, upto)
-        for row in drawn.strata
-        for arm, upto in zip(drawn.arms, itertools.accumulate(row.counts), strict=True)
+    """How many units of each stratum come up to the end of each arm but the last."""
+    names = ("number", "arm", "upto")
+    listed = sa.values(*(sa.column(name, sa.Integer) for name in names), name="listed")
+    data = [
+        (number, arm, upto)
+        for number, row in enumerate(drawn.strata)
+        for arm, upto in enumerate(itertools.accumulate(row.counts[:-1]))
     ]
-    listed = sa.values(
-        sa.column("stratum", sa.Text),
-        sa.column("arm", sa.Text),
-        sa.column("upto", sa.Integer),
-        name="listed",
-    ).data(bounds)
-    return sa.select(listed).cte("shares")
+    return sa.select(listed.data(data)).cte("shares")

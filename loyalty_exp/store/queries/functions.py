@@ -26,6 +26,13 @@ class md5(GenericFunction[str]):  # noqa: N801 - SQL functions are lower case
     inherit_cache = True
 
 
+class ascii(GenericFunction[int]):  # noqa: A001, N801 - SQL functions are lower case
+    """The code of the first character of a text; what `sa.func.ascii` gives."""
+
+    type = sa.Integer()
+    inherit_cache = True
+
+
 class digest_number(GenericFunction[int]):  # noqa: N801 - SQL functions are lower case
     """First 15 hexadecimal digits of the md5 of a text, as an integer below 2**60."""
 
@@ -130,6 +137,7 @@ _QUANTILE = {
 
 _spell(days_between, _DAYS)
 _spell(md5, _MD5)
+_spell(ascii, {"default": "ascii({0})", "trino": "codepoint(CAST({0} AS VARCHAR(1)))"})
 _spell(digest_number, _NUMBER)
 _spell(median, _MEDIAN)
 _spell(_quantile, _QUANTILE)

@@ -16,8 +16,9 @@ from loyalty_exp.store.queries.draw import (
     Population,
     audience,
     candidates,
+    in_strata,
     roster_of,
-    stratum_label,
+    strata,
 )
 from loyalty_exp.store.tables import customer_month, memberships
 
@@ -55,7 +56,6 @@ def audience_rows(
     cuts: Sequence[float],
     sums: Sequence[Sum],
     *,
-    by_segment: bool,
     seed: str,
     largest: int,
 ) -> sa.Select[Any]:
@@ -65,15 +65,14 @@ def audience_rows(
         population: customers and units.
         cuts: limits of the revenue bands.
         sums: what is summed.
-        by_segment: whether the segment is part of the stratum.
         seed: which units are taken where there are more than `largest`: those that come first
             by md5(seed:unit).
         largest: most units given.
     """
-    stratum = stratum_label(cuts, by_segment=by_segment).label("stratum")
     key = sa.func.md5(sa.func.concat(seed, ":", audience.c.unit))
     taken = (
-        sa.select(audience.c.unit, stratum)
+        sa.select(audience.c.unit, strata.c.stratum)
+        .select_from(in_strata(cuts))
         .order_by(key, audience.c.unit)
         .limit(largest)
         .subquery("taken")
