@@ -186,8 +186,7 @@ def compare_segments(
     segments = outcomes.segments
     if len(segments) < 2 or not calendar.closed:
         return None
-    question = Question(arm, plan.holdout)
-    method = method_of(plan, question, plan.metric)
+    method = method_of(plan, Question(arm, plan.holdout, segments[0]), plan.metric)
     name = f"{plan.metric}_c{calendar.closed - 1}"
     found = [solve(outcomes, Question(arm, plan.holdout, part), [name]) for part in segments]
     effects = [np.nan if one is None else float(one.estimate[0]) for one in found]

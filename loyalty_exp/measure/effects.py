@@ -111,17 +111,19 @@ def governing(plans: Sequence[FrozenPlan]) -> FrozenPlan:
 def method_of(plan: FrozenPlan, question: Question, metric: str) -> IntervalMethod:
     """The method frozen at launch for a comparison and metric.
 
-    Plans older than the freezing of treated arms against each other: what the sizes ask for.
-    Welch's where they are alike; where one arm has more than twice the units of the other, it is a
-    small holdout to it, and the careful one.
+    Where arms are alike in size, Welch's serves a part of the audience as it does the whole. Where
+    one has more than twice the units of the other it is a small holdout, and a part is skewed more
+    than the whole for which Welch's was frozen: the careful one. So it is for plans older than the
+    freezing of treated arms against each other.
     """
-    if question.against == plan.holdout:
-        return IntervalMethod(plan.methods[f"{question.arm}:{metric}"])
-    frozen = plan.methods.get(f"{question.arm}:{question.against}:{metric}")
-    if frozen is not None:
-        return IntervalMethod(frozen)
+    pair = "" if question.against == plan.holdout else f"{question.against}:"
+    frozen = plan.methods.get(f"{question.arm}:{pair}{metric}")
     sizes = sorted(plan.units_of(arm) for arm in (question.arm, question.against))
-    return IntervalMethod.W2 if sizes[1] > UNLIKE * sizes[0] else IntervalMethod.W1
+    by_size = IntervalMethod.W2 if sizes[1] > UNLIKE * sizes[0] else IntervalMethod.W1
+    if frozen is None:
+        return by_size
+    part = question.segment != ALL or question.wave is not None
+    return by_size if part and frozen == IntervalMethod.W1 else IntervalMethod(frozen)
 
 
 def solve(outcomes: Outcomes, question: Question, variables: Sequence[str]) -> JointEffects | None:

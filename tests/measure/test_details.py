@@ -159,8 +159,13 @@ def test_sensitivity_lines_against_statsmodels(case: Any, calendar_of: Make) -> 
     assert sensitivity(plan, outcomes, calendar_of(plan, 0, 1), "offer") == ()
 
 
-def test_segments_against_a_meta_analysis(case: Any, calendar_of: Make) -> None:
-    made, plan, outcomes = case
+def test_segments_against_a_meta_analysis(
+    company: Make, outcomes_of: Make, plan_of: Make, calendar_of: Make
+) -> None:
+    """Arms alike in size: Welch's variances."""
+    counts = {"holdout": 400, "offer": 600}
+    made = company(counts, months=6, lift=0.3, seed=9, segments=("gold", "iron", "tin"))
+    plan, outcomes = plan_of(counts), outcomes_of(made)
     found = compare_segments(plan, outcomes, calendar_of(plan, 5), "offer")
     effects, variances = [], []
     for segment in ("gold", "iron", "tin"):

@@ -288,6 +288,20 @@ def test_between_treated_arms_of_older_plans_the_method_follows_their_sizes() ->
         assert method_of(plan, Question("a", "holdout"), metric) == "w1"
 
 
+@pytest.mark.parametrize("frozen", ["w1", "w2", "too few"])
+def test_a_part_of_the_audience_is_read_with_care_where_the_holdout_is_small(frozen: str) -> None:
+    parts = (Question("a", "holdout", segment="gold"), Question("a", "holdout", wave=1))
+    for counts, careful in (((100, 200, 200), "w1"), ((99, 200, 200), "w2")):
+        plan = plan_of(
+            strata=(StratumCounts("z", sum(counts), counts),),
+            methods=dict(plan_of().methods) | {"a:revenue": frozen},
+        )
+        assert method_of(plan, Question("a", "holdout"), "revenue") == frozen
+        for part in parts:
+            expected = careful if frozen == "w1" else frozen
+            assert method_of(plan, part, "revenue") == expected
+
+
 def lean_on_one() -> pd.DataFrame:
     """Units of which one, treated, holds most of the variance of the past, and an effect on all."""
     units = UNITS[UNITS["arm"] != "b"].copy()
