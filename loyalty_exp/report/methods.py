@@ -97,7 +97,8 @@ def _effect(t: Tongue) -> Section:
             _(
                 "With few customers left out and very unequal purchases, the usual range promises "
                 "too much; a correction for lopsidedness then takes its place. Which of the two "
-                "is used is decided at launch, on past months, and frozen."
+                "is used is decided at launch, on past months, and frozen. Segments and waves, "
+                "smaller and more unequal, are corrected wherever few are left out."
             ),
             _(
                 "Where a few very large customers set how past purchases are used, a true effect "
