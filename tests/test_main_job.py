@@ -95,6 +95,42 @@ def test_the_raw_difference_is_that_of_the_files_sums_by_pandas(shop: Path) -> N
     assert (arm.n_treated, arm.n_holdout) == (len(treated), len(holdout))
 
 
+def test_a_small_holdout_is_read_by_the_skewness_of_the_files(tmp_path: Path) -> None:
+    """A tenth held out: the launch freezes W2; here from the order lines, with scipy alone."""
+    few = DECLARATION.replace("holdout = 30, call = 70", "holdout = 10, call = 90")
+    shop = launched(open_shop(tmp_path, few, customers=600))
+    result = lx.open(shop).measure("spring")
+    row = cumulative_row(result)
+    assert result.arms[0].method == "W2"
+    orders = pd.DataFrame(order_lines(600), columns=["number", "client", "date", "net"])
+    treated, holdout = listed(shop, "call"), listed(shop, "do-not-contact")
+    totals = [
+        orders[(orders["date"] >= first) & (orders["date"] < end)]
+        .groupby("client")["net"]
+        .sum()
+        .reindex([*treated, *holdout])
+        .fillna(0.0)
+        .to_numpy()
+        for first, end in (
+            (dt.date(2026, 3, 1), dt.date(2026, 7, 1)),
+            (dt.date(2025, 3, 1), dt.date(2026, 3, 1)),
+        )
+    ]
+    n = np.array([len(treated), len(holdout)])
+    sides = np.split(stats.linregress(totals[1], totals[0]).slope * -totals[1] + totals[0], [n[0]])
+    effect = sides[0].mean() - sides[1].mean()
+    pooled = np.sqrt(sum((n - 1) * [side.var(ddof=1) for side in sides]) / (n.sum() - 2))
+    error = pooled * np.sqrt((1 / n).sum())
+    third = sum(n * [stats.moment(side, 3) for side in sides]) / n.sum()
+    gamma = third * (n[0] ** -2.0 - n[1] ** -2.0) / error**3
+    c = stats.t.isf(0.025, n.sum() - 3)
+    assert abs(gamma) < 1.5
+    assert row.effect_per_customer == pytest.approx(effect, rel=1e-8)
+    shift = gamma * (c**2 - 1) / 6
+    assert row.ci_lower == pytest.approx(effect - (c + shift) * error, rel=1e-8)
+    assert row.ci_upper == pytest.approx(effect + (c - shift) * error, rel=1e-8)
+
+
 def test_a_second_launch_changes_nothing_and_says_so(shop: Path) -> None:
     first = done(launched(shop), "verify")
     assert "nothing was changed" in done(shop, "launch", "spring")
