@@ -414,6 +414,42 @@ def test_a_table_with_other_columns_is_left_alone(company: Company) -> None:
         project.launch("winback", push_table="crm_lists")
 
 
+# --- other campaigns after the same customers ---------------------------------------------------
+
+
+def after(start: str, more: str) -> str:
+    """A second campaign on the same segment, until the end of June."""
+    text = WINBACK.replace("campaign.winback", "campaign.second").replace("2026-03-01", start)
+    return text.replace("2026-04-30", "2026-06-30") + f"as_of = 2026-02-28\n{more}"
+
+
+def customers(project: Project, campaign: str, *arms: str) -> set[str]:
+    return {row.customer for row in roster(project, campaign) if not arms or row.arm in arms}
+
+
+def test_customers_treated_lately_rest(company: Company) -> None:
+    project = company(WINBACK + after("2026-05-20", "cooldown_days = 21\n"))
+    project.launch("winback")
+    flow = dict(project.launch("second").plan.flow)
+    treated = customers(project, "winback", "call", "letter")
+    assert flow["excluded: cooldown"] == len(treated)
+    assert customers(project, "second") == customers(project, "winback", "holdout")
+    third = after("2026-05-22", "cooldown_days = 21\n").replace("second", "third")
+    later = dict(company(WINBACK + third).launch("third").plan.flow)  # the first ended 22 days ago
+    assert later["excluded: cooldown"] == len(customers(project, "second", "call", "letter"))
+
+
+def test_of_campaigns_that_overlap_the_higher_priority_goes_first(company: Company) -> None:
+    equal = after("2026-04-20", "").replace("second", "equal")
+    lower = after("2026-04-20", "priority = 40\n").replace("second", "lower")
+    project = company(WINBACK + equal + lower)
+    project.launch("winback")
+    project.launch("equal")
+    assert customers(project, "equal") == customers(project, "winback")
+    with pytest.raises(LaunchError, match="in a campaign of higher priority"):
+        project.launch("lower")
+
+
 # --- edits and waves -----------------------------------------------------------------------------
 
 
