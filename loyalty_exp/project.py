@@ -79,6 +79,9 @@ from loyalty_exp.store.tables import published
 
 __all__ = ["Launched", "Project", "open_project"]
 
+LIST_ROWS = 10_000
+"""Rows of a roster that are on this machine at a time while its lists are written, on a server."""
+
 Progress = Callable[[str], None]
 
 
@@ -556,7 +559,10 @@ class Project:
         folder = self.base / "lists" / plan.campaign / f"wave-{plan.wave}"
         with self.store.read() as connection:
             may = contactable(connection, plan)
-            rows = connection.execute(roster_rows(plan.campaign, plan.wave, plan.holdout, may))
+            rows = connection.execute(
+                roster_rows(plan.campaign, plan.wave, plan.holdout, may),
+                execution_options={"yield_per": LIST_ROWS},
+            )
             return write_lists(
                 folder,
                 plan.arms,

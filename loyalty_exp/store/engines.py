@@ -93,7 +93,10 @@ CAPABILITIES = {
         embedded=True,
         opened_with=("PRAGMA journal_mode = WAL",),
         snapshot=("BEGIN",),
-        writer_lock=("BEGIN IMMEDIATE",),
+        writer_lock=(
+            f"PRAGMA busy_timeout = {1000 * LOCK_PATIENCE_SECONDS:.0f}",
+            "BEGIN IMMEDIATE",
+        ),
     ),
     "spark": Capabilities(keeps=frozenset({FACTS}), arrival="sent", lists_tables=False),
     "databricks": Capabilities(),

@@ -5,8 +5,10 @@ Every statement is final here; what makes a change whole or not at all is `split
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from enum import Enum
 from functools import cached_property
 from typing import Any
 
@@ -98,9 +100,10 @@ class SparkDialect(DefaultDialect):
         """Nothing to ask the server."""
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
-        """Run a statement; its rows are fetched unless the frame is asked for."""
-        fetch = context is None or not context.execution_options.get(FRAME)
-        cursor.execute(statement, parameters, fetch=fetch)
+        """Run a statement; its rows are fetched at once, by partition where they are streamed."""
+        options = {} if context is None else context.execution_options
+        fetch = _Fetch.ALL if not options.get("stream_results") else _Fetch.BY_PARTITION
+        cursor.execute(statement, parameters, _Fetch.NOTHING if options.get(FRAME) else fetch)
 
     def do_rollback(self, dbapi_connection: Any) -> None:
         """No transaction to roll back."""
@@ -119,6 +122,14 @@ def type_of(column: sa.Column[Any]) -> str:
     return str(column.type.compile(dialect=SparkDialect()))
 
 
+class _Fetch(Enum):
+    """Which rows of a result come to this machine when."""
+
+    NOTHING = "none"
+    ALL = "at once"
+    BY_PARTITION = "one partition at a time, as they are read"
+
+
 class _Cursor:
     """One statement and what is left of its rows."""
 
@@ -128,12 +139,15 @@ class _Cursor:
 
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
-        self._rows: list[tuple[Any, ...]] = []
+        self._rows: Iterator[tuple[Any, ...]] = iter(())
         self.description: list[tuple[Any, ...]] | None = None
         self.frame: Any = None
 
     def execute(
-        self, text: str, parameters: Mapping[str, Any] | None = None, *, fetch: bool = True
+        self,
+        text: str,
+        parameters: Mapping[str, Any] | None = None,
+        fetch: _Fetch = _Fetch.ALL,
     ) -> None:
         """Run a statement with named parameters; only its result is fetched."""
         from pyspark.errors import AnalysisException  # noqa: PLC0415  only Spark needs it
@@ -142,31 +156,36 @@ class _Cursor:
         try:
             self.frame = session.sql(text, args=dict(parameters or {}))
             names = self.frame.columns
-            rows = self.frame.collect() if fetch else []
+            rows = self.frame.collect() if fetch is _Fetch.ALL else []
         except AnalysisException as error:
             raise _Driver.ProgrammingError(str(error)) from error
         except Exception as error:
             raise _Driver.OperationalError(str(error)) from error
         self.description = [(name, None, None, None, None, None, None) for name in names] or None
-        self._rows = [tuple(row) for row in rows]
+        self._rows = self._streamed() if fetch is _Fetch.BY_PARTITION else map(tuple, rows)
+
+    def _streamed(self) -> Iterator[tuple[Any, ...]]:
+        """The rows, of which one partition is on this machine at a time."""
+        try:
+            yield from map(tuple, self.frame.toLocalIterator())
+        except Exception as error:
+            raise _Driver.OperationalError(str(error)) from error
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """The rows that are left."""
-        rows, self._rows = self._rows, []
-        return rows
+        return list(self._rows)
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """The next row."""
-        return self._rows.pop(0) if self._rows else None
+        return next(self._rows, None)
 
     def fetchmany(self, size: int = arraysize) -> list[tuple[Any, ...]]:
         """The next rows."""
-        rows, self._rows = self._rows[:size], self._rows[size:]
-        return rows
+        return list(itertools.islice(self._rows, size))
 
     def close(self) -> None:
         """Forget the rows."""
-        self._rows = []
+        self._rows = iter(())
 
 
 class _Connection:

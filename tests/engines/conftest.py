@@ -101,6 +101,12 @@ def spark_settings(folder: Path) -> dict[str, str]:
         "spark.master": "local-cluster[2,1,1024]",
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         "spark.scheduler.maxRegisteredResourcesWaitingTime": "120s",
+        # On a machine that is busy with other things an executor may be silent for minutes.
+        "spark.network.timeout": "600s",
+        "spark.executor.heartbeatInterval": "60s",
+        "spark.worker.timeout": "600",
+        "spark.sql.broadcastTimeout": "1200",
+        "spark.log.level": "ERROR",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.host": "127.0.0.1",

@@ -123,6 +123,27 @@ def test_compaction_leaves_nothing_of_what_was_erased(store: SplitStore) -> None
     assert members(store) == [("gold", "forgotten")]
 
 
+def test_a_long_result_comes_a_partition_at_a_time(
+    store: SplitStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyspark.sql.classic.dataframe import DataFrame
+
+    with store.write() as connection:
+        for customer in "312":
+            put(connection, "gold", customer)
+
+    def whole(_: Any) -> None:
+        raise AssertionError("fetched at once")
+
+    with store.read() as connection:
+        monkeypatch.setattr(DataFrame, "collect", whole)
+        ordered = sa.select(KEPT.c.customer).order_by(KEPT.c.customer)
+        rows = connection.execute(ordered, execution_options={"yield_per": 2})
+        assert [row.customer for row in rows] == ["1", "2", "3"]
+        with pytest.raises(AssertionError, match="at once"):
+            connection.execute(ordered)
+
+
 def test_a_statement_over_both_reads_the_registry_as_it_is(store: SplitStore) -> None:
     left = sa.select(KEPT.c.customer).where(KEPT.c.customer.not_in(tombstones()))
     with store.write() as connection:

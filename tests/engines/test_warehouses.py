@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import duckdb
 import pytest
 import sqlalchemy as sa
 import sqlglot
@@ -21,6 +22,7 @@ from loyalty_exp.store import tables
 from loyalty_exp.store.engines import CAPABILITIES, open_store
 from loyalty_exp.store.queries import draw, merge
 from loyalty_exp.store.queries.features import FEATURES, features
+from loyalty_exp.store.queries.functions import _QUANTILE
 from loyalty_exp.store.queries.moments import Window, cap, group_moments, unit_rows
 
 DIALECTS = {
@@ -112,6 +114,45 @@ def test_each_writes_its_own_functions(dialect: Any) -> None:
     assert MD5.get(dialect.name, "md5(concat(") in found["assign"]
     assert DIGEST[dialect.name] in found["roster_sum"]
     assert DAYS[dialect.name] in found["features"]
+
+
+def test_quantiles_are_asked_of_what_each_has(dialect: Any) -> None:
+    """None of the three has `percentile_cont` as an aggregate."""
+    found = "".join(
+        text_of(statements()[name], dialect) for name in ("cap", "features", "quantiles")
+    )
+    interpolates = {
+        "bigquery": "IGNORE NULLS ORDER BY ",
+        "trino": "element_at(array_sort(array_agg(",
+        "clickhousedb": "quantileExactInclusive(0.95)(",
+    }
+    if dialect.name in interpolates:
+        assert interpolates[dialect.name] in found
+        assert "percentile_cont" not in found
+    else:
+        assert "percentile_cont(0.95) WITHIN GROUP" in found
+
+
+def test_a_quantile_by_its_neighbours_is_percentile_cont() -> None:
+    """The arithmetic written for Trino, in an engine at hand whose arrays count from 1 too."""
+    values = [3.0, None, 11.0, 7.5, 2.0, 40.0]
+    template = (
+        _QUANTILE["trino"]
+        .replace("array_sort(", "list_sort(")
+        .replace("element_at", "list_extract")
+    )
+    with duckdb.connect() as engine:
+        engine.execute("CREATE TABLE numbers (x DOUBLE, g INTEGER)")
+        engine.executemany(
+            "INSERT INTO numbers VALUES (?, ?)", [(x, n % 2) for n, x in enumerate(values)]
+        )
+        for share in ("0.5", "0.8", "0.95", "0.99"):
+            own = template.format("x", "", share)
+            rows = engine.execute(
+                f"SELECT {own}, quantile_cont(x, {share}) FROM numbers GROUP BY g"
+            )
+            for found, expected in rows.fetchall():
+                assert found == pytest.approx(expected, rel=1e-12)
 
 
 def test_it_is_of_the_table_of_capabilities(dialect: Any) -> None:

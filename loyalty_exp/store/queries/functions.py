@@ -117,21 +117,46 @@ def _spell(function: type[GenericFunction[Any]], spellings: Mapping[str, str]) -
         (compiles(function) if name == "default" else compiles(function, name))(written(template))
 
 
-_IN_ORDER = {
-    "trino": "element_at(array_sort(array_agg({{0}})), (count({{0}}) + {}) / 2)",
-    "bigquery": "ARRAY_AGG({{0}} ORDER BY {{0}})[SAFE_OFFSET(DIV(COUNT({{0}}) + {} - 2, 2))]",
+_NTH = {
+    "trino": "element_at(array_sort(array_agg({{0}}) FILTER (WHERE {{0}} IS NOT NULL)), {} + 1)",
+    "bigquery": "ARRAY_AGG({{0}} IGNORE NULLS ORDER BY {{0}})[SAFE_OFFSET({})]",
+}
+"""The number at a place from 0, where no aggregate interpolates."""
+
+_MIDDLE = {
+    "trino": ("(count({0}) - 1) / 2", "count({0}) / 2"),
+    "bigquery": ("DIV(COUNT({0}) - 1, 2)", "DIV(COUNT({0}), 2)"),
 }
 
 _MEDIAN = {
     "default": "percentile_cont(0.5) WITHIN GROUP (ORDER BY {0})",
     **dict.fromkeys(("duckdb", "spark", "databricks", "snowflake"), "median({0})"),
     "clickhousedb": "quantileExactInclusive(0.5)({0})",
-    **{name: f"({place.format(1)} + {place.format(2)}) / 2e0" for name, place in _IN_ORDER.items()},
+    **{
+        name: f"({nth.format(_MIDDLE[name][0])} + {nth.format(_MIDDLE[name][1])}) / 2e0"
+        for name, nth in _NTH.items()
+    },
 }
+
+
+def _between(nth: str, whole: str) -> str:
+    """A quantile by the two numbers beside its place, `{2}` of the way from the first to the last.
+
+    Args:
+        nth: the number at a place.
+        whole: the type of a place.
+    """
+    place = "({2}e0 * (count({0}) - 1))"
+    low, high = (nth.format(f"CAST({each}({place}) AS {whole})") for each in ("floor", "ceiling"))
+    return f"{low} + ({place} - floor({place})) * ({high} - {low})"
+
 
 _QUANTILE = {
     "default": "percentile_cont({2}) WITHIN GROUP (ORDER BY {0})",
     "duckdb": "quantile_cont({0}, [{1}])[{3}]",
+    "clickhousedb": "quantileExactInclusive({2})({0})",
+    "trino": _between(_NTH["trino"], "INTEGER"),
+    "bigquery": _between(_NTH["bigquery"], "INT64"),
 }
 
 
