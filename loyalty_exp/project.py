@@ -559,18 +559,17 @@ class Project:
         folder = self.base / "lists" / plan.campaign / f"wave-{plan.wave}"
         with self.store.read() as connection:
             may = contactable(connection, plan)
-            rows = connection.execute(
-                roster_rows(plan.campaign, plan.wave, plan.holdout, may),
-                execution_options={"yield_per": LIST_ROWS},
-            )
-            return write_lists(
-                folder,
-                plan.arms,
-                ((row[0], row[1], row[2], row[3]) for row in rows),
-                form=form,
-                style=style,
-                missing_only=missing_only,
-            )
+            statement = roster_rows(plan.campaign, plan.wave, plan.holdout, may)
+            some = {"yield_per": LIST_ROWS}
+            with connection.execute(statement, execution_options=some) as rows:
+                return write_lists(
+                    folder,
+                    plan.arms,
+                    ((row[0], row[1], row[2], row[3]) for row in rows),
+                    form=form,
+                    style=style,
+                    missing_only=missing_only,
+                )
 
     def _data_through(self, connection: sa.Connection) -> dt.date:
         """Last day of data: that of the last order, or the declared day of the export."""
