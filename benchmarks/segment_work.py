@@ -6,8 +6,10 @@ import datetime as dt
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-__all__ = ["bare_by_customer", "compared", "features"]
+__all__ = ["bare_by_customer", "compared", "features", "rhythm"]
 
+PAST = dt.date(2025, 6, 15)
+"""A day within a month, after which most customers ordered again."""
 YEARS = tuple((dt.date(year, 1, 1), dt.date(year, 12, 31)) for year in (2024, 2025))
 
 
@@ -24,14 +26,16 @@ def bare_by_customer(folder: Path) -> Callable[[], int]:
     return lambda: engine.execute(f"SELECT {made} FROM ({by_customer})").fetchall() and 0
 
 
-def features(folder: Path, columns: Collection[str] | None) -> Callable[[], int]:
-    """Features of every customer at the end of the last year, every value made."""
+def features(
+    folder: Path, columns: Collection[str] | None, as_of: dt.date = YEARS[1][1]
+) -> Callable[[], int]:
+    """Features of every customer at a date, every value made."""
     import sqlalchemy as sa
 
     from loyalty_exp.segment.features import customer_features
     from loyalty_exp.store.engines import open_store
 
-    found = customer_features(YEARS[1][1], columns).subquery("found")
+    found = customer_features(as_of, columns).subquery("found")
     statement = sa.select(*(sa.func.max(column) for column in found.c))
     store = open_store(f"duckdb:///{folder / 'store.duckdb'}")
 
@@ -41,6 +45,24 @@ def features(folder: Path, columns: Collection[str] | None) -> Callable[[], int]
         return 0
 
     return read
+
+
+def rhythm(folder: Path, home: Path) -> Callable[[], int]:
+    """What a load keeps of every customer's rhythm, from the roll-up; committed."""
+    from loyalty_exp.store.engines import open_store
+    from loyalty_exp.store.queries.merge import build_customer_rhythm
+
+    store = open_store(f"duckdb:///{home / 'own.duckdb'}")
+    with store.write() as connection:
+        connection.exec_driver_sql(f"ATTACH '{folder}/store.duckdb' AS whole (READ_ONLY)")
+        connection.exec_driver_sql("INSERT INTO customer_month SELECT * FROM whole.customer_month")
+
+    def build() -> int:
+        with store.write() as connection:
+            connection.execute(build_customer_rhythm(channels=False))
+        return 0
+
+    return build
 
 
 def compared(folder: Path, scheme: str | None) -> Callable[[], int]:

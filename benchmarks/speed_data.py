@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from loyalty_exp.simulate import B2C, company_chunks
 from loyalty_exp.store.engines import open_store
-from loyalty_exp.store.queries.merge import build_customer_month
+from loyalty_exp.store.merging import keep_summaries
 
 __all__ = ["CAMPAIGNS", "DECLARATION", "LAST_MONTH", "make"]
 
@@ -91,7 +91,7 @@ def _store(orders: Path, path: Path) -> None:
             "INSERT INTO orders SELECT order_id, customer_id, ordered_at, year(ordered_at) * 12 + "
             f"month(ordered_at), revenue, margin, NULL, 'bench' FROM '{orders}'"
         )
-        connection.execute(build_customer_month())
+        keep_summaries(connection)
     for number in range(CAMPAIGNS):
         with store.write() as connection:
             arm = f"CASE WHEN hash(customer, {number}) % 5 = 0 THEN 'holdout' ELSE 'call' END"

@@ -36,6 +36,7 @@ BARE = (
     ("bare_scan", "every column of the file, read", None),
     ("bare_aggregate", "hash-aggregate by customer and month: the limit", None),
     ("roll_up", "roll-up of the store's orders, sorted, repeatable, committed", 2.0),
+    ("rhythm", "rhythm of every customer, from the roll-up, committed", None),
     ("campaigns_1", "one campaign: all moments, from the roll-up", 1.25),
     ("campaigns_10", "10 campaigns over the same customers", None),
     ("campaigns_50", "50 campaigns over the same customers", 6.0),
@@ -59,9 +60,10 @@ nothing written.
 SEGMENTS = (
     ("bare_by_customer", "hash-aggregate by customer: the limit", None),
     ("rfm", "RFM name of every customer at a date", 2.0),
-    ("features", "all features and RFM at a date, rhythm included", 2.0),
+    ("features", "all features and RFM at the last day, rhythm included", 2.0),
+    ("features_past", "the same half a year earlier, within a month", None),
     ("compare", "year over year of the company, from the roll-up", 1.0),
-    ("compare_rfm", "year over year by RFM segment in both views, from roll-up and orders", 1.0),
+    ("compare_rfm", "year over year by RFM segment in both views, from the roll-up", 1.0),
 )
 ON_SEGMENTS = """### Segments and year over year
 

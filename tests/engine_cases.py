@@ -131,13 +131,16 @@ def index_of(moments: pd.Series) -> pd.Series:
 
 
 def customer_months(frames: Frames) -> pd.DataFrame:
-    """The roll-up: revenue, margin and orders by customer and month."""
+    """The roll-up: revenue, margin, orders and the bits of their days by customer and month."""
     orders = frames["orders"].assign(
         month=index_of(frames["orders"]["ordered_at"]),
         orders=(frames["orders"]["revenue"] >= 0).astype(int),
     )
     grouped = orders.groupby(["customer_id", "month"])[["revenue", "margin", "orders"]]
-    return grouped.sum()
+    bought = orders[orders["orders"] == 1].assign(day=lambda rows: rows["ordered_at"].dt.day)
+    once = bought.drop_duplicates(["customer_id", "month", "day"])
+    bits = (2 ** (once["day"] - 1)).groupby([once["customer_id"], once["month"]]).sum()
+    return grouped.sum().assign(days=bits).fillna({"days": 0})
 
 
 def features(frames: Frames, as_of: pd.Timestamp) -> pd.DataFrame:

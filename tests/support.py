@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import sqlalchemy as sa
 
 from loyalty_exp.store import tables
 from loyalty_exp.store.engines import Store, open_store
+from loyalty_exp.store.merging import keep_summaries
 
 Order = tuple[str, str, dt.datetime, float]
 """Order id, customer, when, revenue."""
@@ -42,7 +42,7 @@ def fill_store(
     ]
     with store.write() as connection:
         connection.execute(tables.orders.insert(), rows)
-        connection.execute(tables.customer_month.insert(), roll_up(rows))
+        keep_summaries(connection)
         if kinds:
             empty = tables.customers_table()
             empty.drop(connection)
@@ -57,14 +57,6 @@ def fill_store(
                 tables.attributes.insert(),
                 [{"position": i, "name": name, "kind": kind} for i, (name, kind) in places],
             )
-
-
-def roll_up(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The roll-up of orders by customer and month, computed by pandas."""
-    frame = pd.DataFrame(list(rows))
-    frame["orders"] = (frame["revenue"] >= 0).astype(int)
-    grouped = frame.groupby(["customer", "month"], as_index=False)
-    return grouped[["revenue", "margin", "orders"]].sum().to_dict("records")
 
 
 def keep_members(

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from loyalty_exp.compare.portfolio import ALL, Cell, figures, read_cells
 from loyalty_exp.declare.frozen import month_label
 from loyalty_exp.segment.features import TierRule, customer_features
+from loyalty_exp.segment.membership import scheme_at
 from loyalty_exp.segment.schemes import SCHEMES
 from loyalty_exp.store.queries import compare as queries
 from loyalty_exp.store.queries.compare import Window
@@ -180,8 +181,8 @@ def kpis_by_year(
     """
     windows = Window(*year1), Window(*year2)
     column = SCHEMES[scheme].column
-    at = [_named(window.end, column, tiers) for window in windows]
-    cells = read_cells(connection, *windows, *at)
+    at = scheme_at(scheme, *(window.end for window in windows), tiers=tiers)
+    cells = read_cells(connection, *windows, at)
     rows = []
     for year, window in enumerate(windows, start=1):
         means = _means(connection, window, column, tiers)
@@ -189,11 +190,6 @@ def kpis_by_year(
             cost = costs[year - 1] if segment == ALL else None
             rows.append(_year(cells, year, segment, means.get(segment, (None, None)), cost))
     return tuple(rows)
-
-
-def _named(as_of: dt.date, column: str, tiers: TierRule | None) -> sa.Select[Any]:
-    found = customer_features(as_of, [column], tiers=tiers).subquery()
-    return sa.select(found.c.customer, found.c[column].label("segment"))
 
 
 def _means(

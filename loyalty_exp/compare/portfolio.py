@@ -80,14 +80,10 @@ class Figures:
 
 
 def read_cells(
-    connection: sa.Connection,
-    year1: Window,
-    year2: Window,
-    segments1: sa.Select[Any] | None,
-    segments2: sa.Select[Any] | None,
+    connection: sa.Connection, year1: Window, year2: Window, segments: queries.Segments = None
 ) -> tuple[Cell, ...]:
     """The cells of two windows, by the segments given (see `queries.portfolio`)."""
-    statement = queries.portfolio(year1, year2, segments1, segments2)
+    statement = queries.portfolio(year1, year2, segments)
     return tuple(_cell(row) for row in connection.execute(statement).mappings())
 
 

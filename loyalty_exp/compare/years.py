@@ -16,9 +16,9 @@ from loyalty_exp.compare.portfolio import ALL, NOBODY, Cell, Figures, figures, r
 from loyalty_exp.compare.windows import check_windows, equal_windows
 from loyalty_exp.errors import MeasureError
 from loyalty_exp.segment.features import TierRule
-from loyalty_exp.segment.membership import named, scheme_membership
+from loyalty_exp.segment.membership import named, scheme_at
 from loyalty_exp.segment.schemes import SCHEMES
-from loyalty_exp.store.queries.compare import Window, days_with_orders
+from loyalty_exp.store.queries.compare import Window, months_with_days
 
 __all__ = ["Comparison", "MembersAt", "SegmentYear", "Totals", "comparable", "compare"]
 
@@ -140,20 +140,16 @@ def compare(
     """
     first, second = Window(*year1), Window(*year2)
     notes = comparable(connection, first, second, known_until)
-    at = (
-        [None, None]
-        if scheme is None
-        else [scheme_membership(scheme, w.end, tiers=tiers) for w in (first, second)]
-    )
-    cells = read_cells(connection, first, second, *at)
+    at = None if scheme is None else scheme_at(scheme, first.end, second.end, tiers=tiers)
+    cells = read_cells(connection, first, second, at)
     names = () if scheme is None else SCHEMES[scheme].names
     known = (*names, NOBODY) if names else ()
     segments = [*_views(cells, known)]
     parts = [*bridge(cells, (*known, ALL))]
     changes = {name: _change(cells, name) for name in (*names, ALL)}
     for name, members_at in (declared or {}).items():
-        pair = [named(name, members_at(w.end)) for w in (first, second)]
-        own = read_cells(connection, first, second, *pair)
+        pair = named(name, members_at(first.end)), named(name, members_at(second.end))
+        own = read_cells(connection, first, second, pair)
         segments += [row for row in _views(own, (name,)) if row.segment == name]
         parts += bridge(own, (name,))
         changes[name] = _change(own, name)
@@ -180,7 +176,12 @@ def comparable(
         MeasureError: the windows are not equal, or reach into time without data; it names windows
             that would do.
     """
-    days = [_date(day) for day in connection.execute(days_with_orders()).scalars()]
+    days = [
+        dt.date((month - 1) // 12, (month - 1) % 12 + 1, day)
+        for month, bits in connection.execute(months_with_days())
+        for day in range(1, 32)
+        if bits >> (day - 1) & 1
+    ]
     try:
         return check_windows(year1, year2, days, known_until)
     except MeasureError as error:
@@ -188,10 +189,6 @@ def comparable(
         if not options:
             raise
         raise MeasureError(f"{error}; the data hold {options}") from error
-
-
-def _date(day: Any) -> dt.date:
-    return day.date() if isinstance(day, dt.datetime) else day
 
 
 def _totals(cells: Sequence[Cell]) -> Totals:

@@ -18,11 +18,12 @@ from loyalty_exp.segment.rfm import rfm_name
 from loyalty_exp.store.queries import features as queries
 from loyalty_exp.store.queries.features import Survival, TierRule
 
-__all__ = ["FEATURES", "Survival", "TierRule", "customer_features"]
+__all__ = ["FEATURES", "NAMED", "Survival", "TierRule", "customer_features"]
 
-_NAMED = {"rfm": ("r", "f", "m"), "risk": ("recency_days", "median_gap_days", "usual_gap_days")}
+NAMED = {"rfm": ("r", "f", "m"), "risk": ("recency_days", "median_gap_days", "usual_gap_days")}
+"""Features that are names, and what they are told by."""
 
-FEATURES = (*queries.FEATURES, *_NAMED)
+FEATURES = (*queries.FEATURES, *NAMED)
 """Every feature a rule may use, and `customer_features` gives."""
 
 LATE, VERY_LATE = 1.0, 2.0
@@ -53,9 +54,9 @@ def customer_features(
     """
     if columns is None:
         columns = [name for name in FEATURES if name != "p_alive" or survival is not None]
-    named = [name for name in _NAMED if name in columns]
+    named = [name for name in NAMED if name in columns]
     plain = set(columns) - set(named)
-    needed = plain.union(*(_NAMED[name] for name in named))
+    needed = plain.union(*(NAMED[name] for name in named))
     statement = queries.features(as_of, needed, tiers=tiers, survival=survival)
     if not named:
         return statement

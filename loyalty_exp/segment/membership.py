@@ -10,8 +10,16 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from loyalty_exp.segment.features import FEATURES, Survival, TierRule, customer_features
+from loyalty_exp.segment.features import (
+    FEATURES,
+    NAMED,
+    Survival,
+    TierRule,
+    customer_features,
+)
+from loyalty_exp.segment.rfm import rfm_name
 from loyalty_exp.segment.schemes import SCHEMES, find_segment
+from loyalty_exp.store.queries.compare import Placing, Segments
 
 __all__ = [
     "Rule",
@@ -20,6 +28,7 @@ __all__ = [
     "membership_rows",
     "named",
     "rule_members",
+    "scheme_at",
     "scheme_members",
     "scheme_membership",
     "segment_sizes",
@@ -126,6 +135,24 @@ def scheme_membership(
     column = SCHEMES[scheme].column
     found = customer_features(as_of, [column], tiers=tiers).subquery()
     return sa.select(found.c.customer, found.c[column].label("segment"))
+
+
+def scheme_at(
+    scheme: str, year1: dt.date, year2: dt.date, *, tiers: TierRule | None = None
+) -> Segments:
+    """Everybody's segment in a built-in scheme at two dates, for `portfolio`.
+
+    Where the scheme needs no rhythm, one pass over the roll-up serves both dates.
+    """
+    column = SCHEMES[scheme].column
+    if column == "rfm":
+        return Placing(
+            ("r", "f", "m"), lambda value: rfm_name(value("r"), value("f"), value("m")), tiers
+        )
+    if column in NAMED:
+        members = (scheme_membership(scheme, day, tiers=tiers) for day in (year1, year2))
+        return next(members), next(members)
+    return Placing((column,), lambda value: value(column), tiers)
 
 
 def named(segment: str, members: sa.Select[Any]) -> sa.Select[Any]:

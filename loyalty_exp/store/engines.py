@@ -7,13 +7,14 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
 
 from loyalty_exp.errors import StoreError
 from loyalty_exp.store import tables
@@ -55,6 +56,8 @@ class Capabilities:
     """Rows come without a wire, as Arrow: moments are added up by BLAS instead of the engine."""
     most_columns: int | None = None
     """How many columns a result may have."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Settings that a file is made and opened under."""
     opened_with: tuple[str, ...] = ()
     """What a new file begins with."""
     snapshot: tuple[str, ...] = ()
@@ -77,6 +80,7 @@ CAPABILITIES = {
         arrival="view",
         one_thread="SET threads = 1",
         in_process=True,
+        settings={"storage_compatibility_version": "latest"},  # texts are packed at half the cost
     ),
     "postgresql": Capabilities(
         keeps=_BOTH,
@@ -244,7 +248,11 @@ class Store:
             ) from error
         with folder as name:
             fresh = Path(name) / path.name
-            engine = sa.create_engine(self.url.set(database=str(fresh)), poolclass=sa.NullPool)
+            options: dict[str, Any] = {}
+            if self.capabilities.settings:
+                options["connect_args"] = {"config": self.capabilities.settings}
+            address = self.url.set(database=str(fresh))
+            engine = sa.create_engine(address, poolclass=sa.NullPool, **options)
             try:
                 with engine.begin() as connection:
                     for statement in self.capabilities.opened_with:
@@ -293,7 +301,7 @@ class Store:
     def _connect(self, *, read_only: bool, repeatable: bool = False) -> Iterator[sa.Connection]:
         options: dict[str, Any] = {}
         if self.capabilities.single_writer:
-            options["connect_args"] = {"read_only": read_only}
+            options["connect_args"] = {"read_only": read_only, "config": self.capabilities.settings}
         options["pool_reset_on_return"] = None  # closing rolls back, and a full disk forbids both
         engine = sa.create_engine(self.url, poolclass=sa.NullPool, **options)
         if read_only and not self.capabilities.single_writer:
@@ -340,6 +348,14 @@ def _bound_memory(connection: sa.Connection) -> None:
     if unit == "TiB" or (unit == "GiB" and float(number) > MOST_GIB):
         connection.exec_driver_sql(f"SET memory_limit = '{MOST_GIB} GiB'")
     connection.rollback()
+
+
+@compiles(sa.schema.CreateColumn, "duckdb")
+def _create_column(element: sa.schema.CreateColumn, compiler: Any, **options: Any) -> str:
+    """A column's definition; one of many different texts is kept as it is."""
+    text = str(compiler.visit_create_column(element, **options))
+    packed = element.element.info.get("compressed", True)
+    return text if packed else f"{text} USING COMPRESSION uncompressed"
 
 
 def _make_tables(connection: sa.Connection) -> None:

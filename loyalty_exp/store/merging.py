@@ -22,7 +22,7 @@ from loyalty_exp.store.queries import merge as queries
 if TYPE_CHECKING:
     from loyalty_exp.store.split import SplitConnection
 
-__all__ = ["Merged", "arrive", "keep_rejects", "leave", "merge"]
+__all__ = ["Merged", "arrive", "keep_rejects", "keep_summaries", "leave", "merge"]
 
 _CHUNK = 1 << 20
 _ASIDE = (
@@ -97,7 +97,7 @@ def _merge_orders(
     incoming = arrive(connection, "incoming", columns, staged.incoming, folder)
     if connection.execute(queries.any_orders()).first() is None:
         connection.execute(queries.insert_all_orders(incoming, load_id))
-        connection.execute(queries.build_customer_month())
+        keep_summaries(connection)
         leave(connection, incoming)
         return Merged(added=staged.staged)
     queries.touched.create(connection)
@@ -105,10 +105,25 @@ def _merge_orders(
     leave(connection, incoming)
     if staged.withdrawn is not None:
         merged = _withdraw(connection, staged.withdrawn, folder, merged)
+    connection.execute(queries.drop_touched_rhythms())
     connection.execute(queries.clear_touched_months())
-    connection.execute(queries.build_customer_month(whole=False))
+    keep_summaries(connection, whole=False)
     queries.touched.drop(connection)
     return merged
+
+
+def keep_summaries(connection: sa.Connection, *, whole: bool = True) -> None:
+    """Keep the roll-up of the orders and the rhythm of every customer.
+
+    Args:
+        connection: the store's, in a transaction.
+        whole: all months, into empty tables; else those of `touched`, and their customers.
+    """
+    connection.execute(queries.build_customer_month(whole=whole))
+    if not whole:
+        connection.execute(queries.drop_touched_rhythms())
+    channels = connection.execute(queries.any_channel()).first() is not None
+    connection.execute(queries.build_customer_rhythm(whole=whole, channels=channels))
 
 
 def _update_orders(

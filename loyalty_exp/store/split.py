@@ -29,6 +29,7 @@ FACTS = frozenset(
         "orders",
         "customers",
         "customer_month",
+        "customer_rhythm",
         "memberships",
         "assignments",
         "exposures",

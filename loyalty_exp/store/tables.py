@@ -17,6 +17,7 @@ __all__ = [
     "attributes",
     "costs",
     "customer_month",
+    "customer_rhythm",
     "customers_table",
     "erased_rosters",
     "erasures",
@@ -35,11 +36,14 @@ __all__ = [
 
 metadata = sa.MetaData()
 
+PLAIN = {"compressed": False}
+"""Of a column of many different texts: packing them costs more than the room it saves."""
+
 orders = sa.Table(
     "orders",
     metadata,
-    sa.Column("order_id", sa.Text, nullable=False),
-    sa.Column("customer", sa.Text, nullable=False),
+    sa.Column("order_id", sa.Text, nullable=False, info=PLAIN),
+    sa.Column("customer", sa.Text, nullable=False, info=PLAIN),
     sa.Column("ordered_at", sa.DateTime, nullable=False, comment="wall clock of the project"),
     sa.Column("month", sa.Integer, nullable=False),
     sa.Column("revenue", sa.Double, nullable=False, comment="net of tax and refunds"),
@@ -57,7 +61,19 @@ customer_month = sa.Table(
     sa.Column("revenue", sa.Double, nullable=False),
     sa.Column("margin", sa.Double, nullable=False),
     sa.Column("orders", sa.Integer, nullable=False),
+    sa.Column("days", sa.Integer, nullable=False, comment="bit d - 1: an order on day d"),
     comment="Kept roll-up of orders, sorted by customer and month",
+)
+
+customer_rhythm = sa.Table(
+    "customer_rhythm",
+    metadata,
+    sa.Column("customer", sa.Text, nullable=False),
+    sa.Column("last_on", sa.Date, nullable=False, comment="day of the last order"),
+    sa.Column("repeat_days", sa.Integer, nullable=False, comment="days with an order, less one"),
+    sa.Column("median_gap_days", sa.Double, comment="between these days; NULL with one"),
+    sa.Column("first_channel", sa.Text, comment="channel of the first order"),
+    comment="Kept rhythm of every customer up to the last order; made anew where that moves",
 )
 
 attributes = sa.Table(

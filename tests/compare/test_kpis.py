@@ -21,6 +21,7 @@ from loyalty_exp.compare.kpis import (
 )
 from loyalty_exp.declare.frozen import month_of
 from loyalty_exp.segment.features import TierRule, customer_features
+from loyalty_exp.store.merging import keep_summaries
 from loyalty_exp.store.tables import metadata
 
 FIRST, LAST = month_of(2018, 1), month_of(2020, 12)
@@ -55,10 +56,7 @@ def connection(orders: pd.DataFrame) -> Iterator[sa.Connection]:
             "INSERT INTO orders SELECT row_number() OVER (), customer, ordered_at, month, revenue, "
             "revenue / 2, NULL, 'x' FROM frame"
         )
-        raw.execute(
-            "INSERT INTO customer_month SELECT customer, month, sum(revenue), sum(margin), "
-            "count(*) FILTER (revenue >= 0) FROM orders GROUP BY ALL"
-        )
+        keep_summaries(connection)
         yield connection
     engine.dispose()
 
@@ -106,7 +104,7 @@ def test_a_month_without_orders_is_shown() -> None:
     engine = sa.create_engine("duckdb:///:memory:")
     with engine.connect() as connection:
         metadata.create_all(connection)
-        connection.exec_driver_sql("INSERT INTO customer_month VALUES ('a', 24205, 5, 1, 1)")
+        connection.exec_driver_sql("INSERT INTO customer_month VALUES ('a', 24205, 5, 1, 1, 1)")
         rows = kpis_by_month(connection, 24205, 24218)
     engine.dispose()
     assert [row.active for row in rows] == [1, *[0] * 13]

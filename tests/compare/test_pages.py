@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from loyalty_exp.compare.kpis import DEFINITIONS
 from loyalty_exp.compare.pages import hidden_cells, hidden_parts, page_data
 from loyalty_exp.compare.years import Comparison, compare
+from loyalty_exp.store.merging import keep_summaries
 from loyalty_exp.store.tables import metadata
 
 YEARS = (
@@ -43,10 +44,7 @@ def connection() -> Iterator[sa.Connection]:
             "INSERT INTO orders SELECT row_number() OVER (), customer, ordered_at, month, revenue, "
             "revenue / 2, NULL, 'x' FROM frame"
         )
-        raw.execute(
-            "INSERT INTO customer_month SELECT customer, month, sum(revenue), sum(margin), "
-            "count(*) FROM orders GROUP BY ALL"
-        )
+        keep_summaries(connection)
         yield connection
     engine.dispose()
 

@@ -22,6 +22,7 @@ from loyalty_exp.compare.windows import check_windows, equal_windows
 from loyalty_exp.compare.years import Comparison, compare
 from loyalty_exp.errors import MeasureError
 from loyalty_exp.segment.features import TierRule, customer_features
+from loyalty_exp.store.merging import keep_summaries
 from loyalty_exp.store.queries.compare import Window
 from loyalty_exp.store.tables import metadata
 
@@ -58,11 +59,8 @@ def load(connection: sa.Connection, frame: pd.DataFrame) -> None:
         "INSERT INTO orders SELECT order_id, customer, ordered_at, "
         "year(ordered_at) * 12 + month(ordered_at), revenue, revenue / 4, NULL, 'x' FROM frame"
     )
-    raw.execute(
-        "INSERT INTO customer_month SELECT customer, month, sum(revenue), sum(margin), "
-        "count(*) FILTER (revenue >= 0) FROM orders GROUP BY ALL ORDER BY ALL"
-    )
     raw.unregister("frame")
+    keep_summaries(connection)
 
 
 @pytest.fixture

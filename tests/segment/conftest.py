@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from loyalty_exp.store.engines import Store, open_store
+from loyalty_exp.store.merging import keep_summaries
 
 ORDERS = """
     SELECT CAST(basket_id AS VARCHAR) AS order_id, CAST(household_id AS VARCHAR) AS customer,
@@ -49,8 +50,6 @@ def demo_store(demo_orders: pd.DataFrame, tmp_path_factory: pytest.TempPathFacto
             "INSERT INTO orders SELECT order_id, customer, ordered_at, "
             "year(ordered_at) * 12 + month(ordered_at), revenue, margin, channel, 'demo' FROM frame"
         )
-        connection.execute(
-            "INSERT INTO customer_month SELECT customer, month, sum(revenue), sum(margin), "
-            "count(*) FILTER (revenue >= 0) FROM orders GROUP BY ALL ORDER BY ALL"
-        )
+    with store.write() as writing:
+        keep_summaries(writing)
     return store

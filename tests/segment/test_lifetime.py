@@ -21,6 +21,7 @@ from loyalty_exp.segment.lifetime import (
 )
 from loyalty_exp.stats.lifetimes import expected_purchases, p_alive
 from loyalty_exp.store.engines import Store
+from loyalty_exp.store.merging import keep_summaries
 from loyalty_exp.store.tables import metadata
 
 START = pd.Timestamp("2018-01-01")
@@ -51,9 +52,10 @@ def planted() -> Iterator[sa.Connection]:
         raw = connection.connection.driver_connection
         raw.register("frame", frame)
         raw.execute(
-            "INSERT INTO orders SELECT row_number() OVER (), customer, ordered_at, 0, revenue, "
-            "revenue, NULL, 'x' FROM frame"
+            "INSERT INTO orders SELECT row_number() OVER (), customer, ordered_at, "
+            "year(ordered_at) * 12 + month(ordered_at), revenue, revenue, NULL, 'x' FROM frame"
         )
+        keep_summaries(connection)
         yield connection
     engine.dispose()
 

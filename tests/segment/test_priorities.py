@@ -11,7 +11,14 @@ import sqlalchemy as sa
 from loyalty_exp.segment.lifetime import LifetimeFit
 from loyalty_exp.segment.priorities import contact_priorities
 from loyalty_exp.stats.lifetimes import PurchaseModel, SpendModel
-from loyalty_exp.store.tables import assignments, metadata, orders
+from loyalty_exp.store.merging import keep_summaries
+from loyalty_exp.store.tables import (
+    assignments,
+    customer_month,
+    customer_rhythm,
+    metadata,
+    orders,
+)
 
 AS_OF = dt.date(2020, 12, 31)
 NAN4, NAN3 = (float("nan"),) * 4, (float("nan"),) * 3
@@ -36,6 +43,7 @@ def connection() -> Iterator[sa.Connection]:
             for place in range(10):
                 add(connection, customer, silence + 10 * place, amount)
         add(connection, "once", 60, 900.0)
+        keep_summaries(connection)
         for campaign, customer, arm in (
             ("spring", "held", "holdout"), ("spring", "treated", "call"),
             ("universal_holdout", "universal", "holdout"),
@@ -54,10 +62,17 @@ def add(connection: sa.Connection, customer: str, days_ago: int, amount: float) 
     at = dt.datetime.combine(AS_OF, dt.time(12)) - dt.timedelta(days=days_ago)
     connection.execute(
         orders.insert().values(
-            order_id=f"{customer}{days_ago}", customer=customer, ordered_at=at, month=0,
+            order_id=f"{customer}{days_ago}", customer=customer, ordered_at=at,
+            month=at.year * 12 + at.month,
             revenue=amount, margin=amount, load_id="x",
         )
     )  # fmt: skip
+
+
+def sum_up_again(connection: sa.Connection) -> None:
+    for kept in (customer_month, customer_rhythm):
+        connection.execute(kept.delete())
+    keep_summaries(connection)
 
 
 def test_order_values_and_absences(connection: sa.Connection) -> None:
@@ -77,6 +92,7 @@ def test_who_has_surely_left_comes_after_who_may_stay(connection: sa.Connection)
     """The same margin, silent for 500 days: the chance of having left is 99.98 %."""
     for place in range(10):
         add(connection, "gone", 500 + 10 * place, 100.0)
+    sum_up_again(connection)
     ranked = [row.customer for row in contact_priorities(connection, FIT, "EUR")]
     assert ranked.index("late") < ranked.index("gone")
 
@@ -97,6 +113,7 @@ def test_reasons_in_both_languages(connection: sa.Connection) -> None:
 def test_a_daily_customer_orders_every_day(connection: sa.Connection) -> None:
     for place in range(5):
         add(connection, "daily", 20 + place, 5.0)
+    sum_up_again(connection)
     daily = next(r for r in contact_priorities(connection, FIT, "EUR") if r.customer == "daily")
     assert daily.reason_en.startswith("Usually orders every day, silent for 20: 20 times")
     assert daily.reason_fr.startswith("Commande habituellement tous les jours, plus rien")

@@ -14,6 +14,7 @@ from loyalty_exp.segment.lifetime import fit_lifetime
 from loyalty_exp.segment.priorities import Priority, contact_priorities
 from loyalty_exp.segment.worth import worth
 from loyalty_exp.store.engines import open_store
+from loyalty_exp.store.merging import keep_summaries
 
 RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail_2" / "lines.parquet"
 pytestmark = pytest.mark.skipif(not RETAIL.exists(), reason="the real orders are not at hand")
@@ -23,7 +24,8 @@ AS_OF = dt.date(2011, 6, 9)
 
 ORDERS = """
     INSERT INTO orders SELECT invoice, CAST(CAST(customer_id AS BIGINT) AS VARCHAR),
-        min(invoice_date), 0, sum(quantity * price), 0.4 * sum(quantity * price), NULL, 'x'
+        min(invoice_date), year(min(invoice_date)) * 12 + month(min(invoice_date)),
+        sum(quantity * price), 0.4 * sum(quantity * price), NULL, 'x'
     FROM read_parquet(?) WHERE customer_id IS NOT NULL GROUP BY invoice, customer_id
 """
 AFTER = "SELECT customer, sum(revenue) FROM orders WHERE CAST(ordered_at AS DATE) > ? GROUP BY ALL"
@@ -36,6 +38,8 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.Connecti
         pass
     with duckdb.connect(str(store.path)) as raw:
         raw.execute(ORDERS, [str(RETAIL)])
+    with store.write() as writing:
+        keep_summaries(writing)
     with store.read() as opened:
         yield opened
 

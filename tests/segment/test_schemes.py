@@ -24,6 +24,7 @@ from loyalty_exp.segment.membership import (
     segment_sizes,
 )
 from loyalty_exp.segment.schemes import SCHEMES, find_segment
+from loyalty_exp.store.merging import keep_summaries
 from loyalty_exp.store.tables import customers_table, memberships, metadata, orders
 
 SHARED_GRID = Path(__file__).parents[3] / "shared" / "rfm_grid_125.csv"
@@ -56,10 +57,12 @@ def connection() -> Iterator[sa.Connection]:
             at = dt.datetime.fromisoformat(day)
             connection.execute(
                 orders.insert().values(
-                    order_id=f"{customer}{day}", customer=customer, ordered_at=at, month=0,
+                    order_id=f"{customer}{day}", customer=customer, ordered_at=at,
+                    month=at.year * 12 + at.month,
                     revenue=revenue, margin=revenue, load_id="x",
                 )
             )  # fmt: skip
+        keep_summaries(connection)
         for customer, city in (("ann", "Lille"), ("bob", "Lyon"), ("cy", "Lille")):
             connection.execute(table.insert().values(customer=customer, city=city))
         yield connection

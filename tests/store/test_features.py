@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
 
+from loyalty_exp.store.merging import keep_summaries
 from loyalty_exp.store.queries.features import (
     FEATURES,
     Survival,
@@ -48,6 +49,7 @@ def fill() -> Iterator[Fill]:
                         load_id="x",
                     )
                 )
+            keep_summaries(connection)
             return connection
 
         yield insert

@@ -1,4 +1,4 @@
-"""Statements of the year-over-year comparison, from the roll-up wherever whole months are compared.
+"""Statements of the year-over-year comparison, from the roll-up but for parts of months.
 
 Builds statements only. A customer is present in a window when it has an order or a refund in it.
 """
@@ -6,16 +6,27 @@ Builds statements only. A customer is present in a window when it has an order o
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from loyalty_exp.declare.frozen import month_of
-from loyalty_exp.store.queries.rhythm import midnight
-from loyalty_exp.store.tables import customer_month, orders
+from loyalty_exp.store.queries.features import Lookup, Snapshot, TierRule
+from loyalty_exp.store.queries.functions import bits_together, exact_sum
+from loyalty_exp.store.queries.spend import Spend
+from loyalty_exp.store.tables import customer_month
 
-__all__ = ["NOBODY", "Window", "cohorts", "days_with_orders", "monthly", "portfolio"]
+__all__ = [
+    "NOBODY",
+    "Placing",
+    "Segments",
+    "Window",
+    "cohorts",
+    "monthly",
+    "months_with_days",
+    "portfolio",
+]
 
 NOBODY = "none"
 """Segment of customers who were in no segment at a date: not yet customers, mostly."""
@@ -58,12 +69,21 @@ def _year_earlier(day: dt.date) -> dt.date:
         return dt.date(day.year - 1, 3, 1)
 
 
-def portfolio(
-    year1: Window,
-    year2: Window,
-    segments1: sa.Select[Any] | None = None,
-    segments2: sa.Select[Any] | None = None,
-) -> sa.Select[Any]:
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """A way to place every customer by features that need no rhythm."""
+
+    columns: tuple[str, ...]
+    """the features it reads"""
+    segment: Callable[[Lookup], Expression]
+    """the segment of a customer, given features by name"""
+    tiers: TierRule | None = None
+
+
+Segments = tuple[sa.Select[Any], sa.Select[Any]] | Placing | None
+
+
+def portfolio(year1: Window, year2: Window, segments: Segments = None) -> sa.Select[Any]:
     """Sums of both years by segment of year 1, segment of year 2 and status of the customer.
 
     Status: retained (present in both), lost (in year 1 only), new (in year 2, and never before its
@@ -76,73 +96,83 @@ def portfolio(
     Args:
         year1: first window.
         year2: second window.
-        segments1: a select of `customer` and `segment`, at most one row a customer; None puts
-            every customer in `NOBODY`.
-        segments2: the same at the end of year 2.
+        segments: for each year a select of `customer` and `segment`, at most one row a customer;
+            or how every customer is placed at the end of both, in the same pass; None puts every
+            customer in `NOBODY`.
     """
-    sums = _sums(year1, year2).subquery("sums")
-    source: sa.FromClause = sums
-    names: list[Expression] = []
-    for place, segments in enumerate((segments1, segments2), start=1):
-        name: Expression = sa.literal(NOBODY, sa.Text)
-        if segments is not None:
-            kept = segments.subquery(f"segments{place}")
-            source = source.outerjoin(kept, kept.c.customer == sums.c.customer)
-            name = sa.func.coalesce(kept.c.segment, NOBODY, type_=sa.Text)
-        names.append(name.label(f"segment{place}"))
-    seen = sa.select(sums, _status(sums).label("status"), *names).select_from(source).subquery()
+    seen = _placed(year1, year2, segments).subquery("seen")
     keys = (seen.c.segment1, seen.c.segment2, seen.c.status)
     amounts = [
-        sa.func.sum(seen.c[f"{what}{year}"]).label(f"{what}{year}")
-        for what in ("revenue", "margin", "orders")
+        exact_sum(seen.c[f"{what}{year}"]).label(f"{what}{year}")
+        for what in ("revenue", "margin")
         for year in (1, 2)
     ]
+    amounts += [sa.func.sum(seen.c[f"orders{year}"]).label(f"orders{year}") for year in (1, 2)]
     counts = [
         sa.func.count(sa.case((seen.c[f"orders{year}"] >= least, 1))).label(f"{name}{year}")
         for name, least in (("buyers", 1), ("repeaters", 2))
         for year in (1, 2)
     ]
-    frequency = sa.func.sum(_frequency(seen), type_=sa.Double).label("frequency")
+    frequency = exact_sum(_frequency(seen)).label("frequency")
     count = sa.func.count(type_=sa.Integer).label("customers")
     return sa.select(*keys, count, *amounts, *counts, frequency).group_by(*keys).order_by(*keys)
 
 
-def _sums(year1: Window, year2: Window) -> sa.Select[Any]:
-    """A row a customer known by the end of year 2: sums and number of rows of each year."""
-    if year1.whole_months and year2.whole_months:
-        table, when = customer_month, customer_month.c.month
-        bounds: list[tuple[Any, Any]] = [
-            (_month(window.start), _month(window.after)) for window in (year1, year2)
+def _placed(year1: Window, year2: Window, segments: Segments) -> sa.Select[Any]:
+    """A row a customer known by the end of year 2: sums of both years, segments and status."""
+    years = (year1, year2)
+    nobody: Expression = sa.literal(NOBODY, sa.Text)
+    places: list[Expression] = [nobody, nobody]
+    source: sa.FromClause
+    if isinstance(segments, Placing):
+        snapshots = [
+            Snapshot(year.end, segments.columns, tiers=segments.tiers, suffix=f"_at_{place}")
+            for place, year in enumerate(years, start=1)
         ]
-        placed: Expression = customer_month.c.orders
+        source = sums = _sums(years, snapshots)
+        for place, snapshot in enumerate(snapshots):
+            source = snapshot.join_bounds(source, sums)
+            segment = segments.segment(snapshot.value)
+            places[place] = sa.case((snapshot.known(sums), segment), else_=nobody)
     else:
-        table, when = orders, orders.c.ordered_at
-        bounds = [(midnight(window.start), midnight(window.after)) for window in (year1, year2)]
-        placed = sa.case((orders.c.revenue >= 0, 1), else_=0)
-    columns: list[Expression] = []
-    for year, (first, after) in enumerate(bounds, start=1):
-        inside = sa.and_(when >= first, when < after)
+        source = sums = _sums(years, ())
+        for place, members in enumerate(segments or ()):
+            kept = members.subquery(f"segments{place + 1}")
+            source = source.outerjoin(kept, kept.c.customer == sums.c.customer)
+            places[place] = sa.func.coalesce(kept.c.segment, NOBODY, type_=sa.Text)
+    names = (name.label(f"segment{place}") for place, name in enumerate(places, start=1))
+    figures = (sums.c[f"{what}{year}"] for what in _FIGURES for year in (1, 2))
+    return sa.select(*figures, _status(sums).label("status"), *names).select_from(source)
+
+
+_FIGURES = ("revenue", "margin", "orders")
+
+
+def _sums(years: tuple[Window, Window], snapshots: Sequence[Snapshot]) -> sa.CTE:
+    """A row a customer known by the end of year 2: sums and presence of each year, and totals."""
+    cuts = {day for year in years for day in (year.start, year.after)}
+    spend = Spend(cuts.union(*(snapshot.cuts for snapshot in snapshots)))
+    columns: list[sa.Label[Any]] = []
+    for number, year in enumerate(years, start=1):
+        window = (year.start, year.after)
         columns += [
-            sa.func.sum(sa.case((inside, table.c.revenue), else_=0)).label(f"revenue{year}"),
-            sa.func.sum(sa.case((inside, table.c.margin), else_=0)).label(f"margin{year}"),
-            sa.func.sum(sa.case((inside, placed), else_=0)).label(f"orders{year}"),
-            sa.func.count(sa.case((inside, 1))).label(f"rows{year}"),
+            spend.amount("revenue", *window).label(f"revenue{number}"),
+            spend.amount("margin", *window).label(f"margin{number}"),
+            spend.placed(*window).label(f"orders{number}"),
+            spend.seen(*window).label(f"present{number}"),
         ]
-    (_, _), (first2, after2) = bounds
-    earlier = sa.case((sa.func.min(when) < first2, 1), else_=0).label("earlier")
-    return (
-        sa.select(table.c.customer, earlier, *columns)
-        .where(when < after2)
-        .group_by(table.c.customer)
+    columns.append(spend.seen(None, years[1].start).label("earlier"))
+    for snapshot in snapshots:
+        columns += snapshot.sums(spend)
+    summed = (
+        sa.select(spend.rows.c.customer, *columns).group_by(spend.rows.c.customer).subquery("sums")
     )
+    totals = {label.name: label for snapshot in snapshots for label in snapshot.columns(summed)}
+    return sa.select(*(totals.get(column.name, column) for column in summed.c)).cte("years")
 
 
-def _month(day: dt.date) -> int:
-    return month_of(day.year, day.month)
-
-
-def _status(sums: sa.Subquery) -> Expression:
-    in1, in2 = sums.c.rows1 > 0, sums.c.rows2 > 0
+def _status(sums: sa.FromClause) -> Expression:
+    in1, in2 = sums.c.present1 == 1, sums.c.present2 == 1
     return sa.case(
         (sa.and_(in1, in2), "retained"),
         (in1, "lost"),
@@ -165,10 +195,11 @@ def _frequency(seen: sa.Subquery) -> Expression:
     return sa.case((seen.c.status == "retained", change), else_=0)
 
 
-def days_with_orders() -> sa.Select[Any]:
-    """Days with a row of orders, in order: the store's coverage of the calendar."""
-    day = sa.cast(orders.c.ordered_at, sa.Date).label("day")
-    return sa.select(day).distinct().order_by(day)
+def months_with_days() -> sa.Select[Any]:
+    """(month, days) of months with an order, in order: the days with one as bits."""
+    month, days = customer_month.c.month, customer_month.c.days
+    together = sa.cast(bits_together(days), sa.Integer).label("days")
+    return sa.select(month, together).where(days > 0).group_by(month).order_by(month)
 
 
 def cohorts(first: int, last: int) -> sa.Select[Any]:

@@ -37,6 +37,7 @@ PREFIX = "forgotten-"
 HOLDERS = (
     tables.orders,
     tables.customer_month,
+    tables.customer_rhythm,
     tables.memberships,
     tables.assignments,
     tables.exposures,

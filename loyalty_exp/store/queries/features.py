@@ -1,4 +1,6 @@
-"""Customer features at a date: one statement, a row a customer. Reads orders only, writes nothing.
+"""Customer features at a date: one statement, a row a customer. Reads the store, writes nothing.
+
+Whole months come from the roll-up; a month that a window starts or ends in, from its orders.
 
 Windows end with the as-of day. A window of twelve months starts on the day after the as-of date,
 one year earlier: at 2017-06-30 it is 2016-07-01 to 2017-06-30, at 2016-02-29 it is 2015-03-01 to
@@ -34,11 +36,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.store.queries.functions import days_between
-from loyalty_exp.store.queries.rhythm import first_channels, midnight, rhythm, until, usual_gap
-from loyalty_exp.store.tables import orders
+from loyalty_exp.store.queries.rhythm import rhythm, usual_gap
+from loyalty_exp.store.queries.spend import Spend, date_of_first, date_of_last
 
 __all__ = [
     "FEATURES",
+    "Snapshot",
     "Survival",
     "TierRule",
     "features",
@@ -130,7 +133,7 @@ def features(
 ) -> sa.Select[Any]:
     """One statement: a row for each customer who ordered up to the end of the as-of day.
 
-    Only what the columns need is computed; the rhythm costs a sort of the orders.
+    Only what the columns need is computed.
 
     Args:
         as_of: last day that counts, on the wall clock of the project.
@@ -147,36 +150,120 @@ def features(
         ValueError: `p_alive` is asked for without `survival`.
     """
     columns = _checked(columns, survival)
-    tiers = tiers or TierRule()
-    needed = _closure(columns)
-    base = _base(as_of, needed)
-    source: sa.FromClause = base
-    found: dict[str, Expression] = {column.name: column for column in base.c}
-    found["as_of"] = sa.literal(as_of, sa.Date)
-    for bounds in _bounds(base, needed, tiers):
-        source = source.join(bounds, sa.true())
-        found |= {column.name: column for column in bounds.c}
-    if "repeat_days" in needed:
-        gaps = rhythm(as_of, median="median_gap_days" in needed)
-        source = source.outerjoin(gaps, gaps.c.customer == base.c.customer)
-        found |= {column.name: column for column in gaps.c if column.name != "customer"}
-        found["repeat_days"] = sa.func.coalesce(gaps.c.repeat_days, 0, type_=sa.Integer)
-        if "usual_gap_days" in needed:
-            usual = usual_gap(gaps)
+    snapshot = Snapshot(as_of, columns, tiers=tiers)
+    spend = Spend(snapshot.cuts)
+    sums = (
+        sa.select(spend.rows.c.customer, *snapshot.sums(spend))
+        .group_by(spend.rows.c.customer)
+        .subquery("sums")
+    )
+    ordered = sa.select(sums.c.customer, *snapshot.columns(sums)).where(snapshot.known(sums))
+    base = ordered.cte()
+    source = snapshot.join_bounds(base, base)
+    found = snapshot.found
+    if not snapshot.needed.isdisjoint(_OF_RHYTHM):
+        kept = rhythm(as_of)
+        source = source.outerjoin(kept, kept.c.customer == base.c.customer)
+        found |= {name: kept.c[name] for name in ("median_gap_days", "first_channel")}
+        found["repeat_days"] = sa.func.coalesce(kept.c.repeat_days, 0, type_=sa.Integer)
+        if "usual_gap_days" in snapshot.needed:
+            usual = usual_gap(kept)
             source = source.outerjoin(usual, sa.true())
             found["usual_gap_days"] = usual.c.usual_gap_days
-    if "first_channel" in needed:
-        first = first_channels(base)
-        source = source.outerjoin(first, first.c.customer == base.c.customer)
-        found["first_channel"] = first.c.first_channel
 
     def value(name: str) -> Expression:
         if name == "p_alive" and survival is not None:
             return _p_alive(value, survival)
-        return found[name] if name in found else _FORMULAS[name][1](value)
+        return snapshot.value(name)
 
     wanted = [value(name).label(name) for name in FEATURES if name in columns]
     return sa.select(base.c.customer, *wanted).select_from(source)
+
+
+class Snapshot:
+    """What a statement needs to place customers at a date, from the totals of one pass.
+
+    The order of use: `cuts` for a `Spend`, `sums` of its rows by customer, `columns` of these
+    sums, `join_bounds`, then `value`. Its columns carry a suffix, so that two dates fit in one.
+    """
+
+    def __init__(
+        self,
+        as_of: dt.date,
+        columns: Collection[str],
+        *,
+        tiers: TierRule | None = None,
+        suffix: str = "",
+    ) -> None:
+        """A snapshot.
+
+        Args:
+            as_of: last day that counts.
+            columns: names from `FEATURES`, without those of the rhythm.
+            tiers: where gold and silver begin.
+            suffix: what the names of its columns end with.
+        """
+        self.needed = _closure(columns) | {"last_on"}
+        self.found: dict[str, Expression] = {"as_of": sa.literal(as_of, sa.Date)}
+        self._tiers, self._suffix = tiers or TierRule(), suffix
+        self._after = as_of + dt.timedelta(days=1)
+        self._starts = {
+            window: window_start(as_of, months) for window, months in (("12m", 12), ("24m", 24))
+        }
+
+    @property
+    def cuts(self) -> set[dt.date]:
+        """The days between which it counts."""
+        used = {name[-3:] for name in self.needed}
+        return {self._after, *(day for window, day in self._starts.items() if window in used)}
+
+    def sums(self, spend: Spend) -> Iterator[sa.Label[Any]]:
+        """Aggregates by customer of the rows of a `Spend` with these cuts."""
+        for name in _TOTALS:
+            if name in self.needed:
+                yield self._sum(name, spend).label(f"{name}{self._suffix}")
+
+    def _sum(self, name: str, spend: Spend) -> Expression:
+        if name == "last_on":
+            return spend.last(self._after)
+        if name == "first_on":
+            return spend.first()
+        start = self._starts.get(name[-3:])
+        what = name.removeprefix("ltv_").split("_")[0]
+        if what == "orders":
+            return spend.placed(start, self._after)
+        return spend.amount(what, start, self._after)
+
+    def known(self, sums: sa.FromClause) -> Expression:
+        """Whether a customer had ordered by the date."""
+        return sums.c[f"last_on{self._suffix}"].is_not(None)
+
+    def columns(self, sums: sa.FromClause) -> Iterator[sa.Label[Any]]:
+        """The totals, days as dates."""
+        dates = {"last_on": date_of_last, "first_on": date_of_first}
+        for name in _TOTALS:
+            if name in self.needed:
+                column = sums.c[f"{name}{self._suffix}"]
+                yield dates.get(name, lambda total: total)(column).label(column.name)
+
+    def join_bounds(self, source: sa.FromClause, base: sa.CTE) -> sa.FromClause:
+        """A source with `base` in it, joined with where scores, tiers and bands begin."""
+        mine = {name: base.c[f"{name}{self._suffix}"] for name in _TOTALS if name in self.needed}
+        self.found |= mine
+        among: sa.FromClause = base
+        if self._suffix:
+            named = (column.label(name) for name, column in mine.items())
+            among = sa.select(*named).where(self.known(base)).subquery()
+        for bounds in _bounds(among, self.needed, self._tiers):
+            source = source.join(bounds, sa.true())
+            self.found |= {column.name: column for column in bounds.c}
+        return source
+
+    def value(self, name: str) -> Expression:
+        """A feature of a row of the source; of a customer not known by the date, no matter what."""
+        if name in self.found:
+            return self.found[name]
+        return _FORMULAS[name][1](self.value)
 
 
 Expression = sa.ColumnElement[Any]
@@ -281,12 +368,22 @@ _SCORES = {"r": "last_on", "f": "orders_12m", "m": "revenue_12m"}
 
 _AMOUNTS = ("revenue_12m", "margin_24m")
 
-_NEEDS = {
-    "median_gap_days": ("repeat_days",),
-    "usual_gap_days": ("median_gap_days",),
-    "first_channel": ("first_at",),
-}
-"""The gaps are counted when their median is wanted; all medians give the usual gap."""
+_OF_RHYTHM = frozenset({"repeat_days", "median_gap_days", "usual_gap_days", "first_channel"})
+"""What the rhythm of a customer tells."""
+
+_TOTALS = (
+    "last_on",
+    "first_on",
+    "orders_12m",
+    "revenue_12m",
+    "margin_12m",
+    "orders_24m",
+    "revenue_24m",
+    "margin_24m",
+    "ltv_revenue",
+    "ltv_margin",
+)
+"""Totals of the rows of one customer."""
 
 
 def _closure(columns: Collection[str]) -> frozenset[str]:
@@ -297,53 +394,10 @@ def _closure(columns: Collection[str]) -> frozenset[str]:
         name = pending.pop()
         needed.add(name)
         pending.extend(_FORMULAS[name][0] if name in _FORMULAS else ())
-        pending.extend(_NEEDS.get(name, ()))
     return frozenset(needed)
 
 
-def _totals(as_of: dt.date) -> dict[str, Expression]:
-    """Aggregates of the orders of one customer, by name."""
-    placed = orders.c.revenue >= 0
-    ordered = sa.case((placed, orders.c.ordered_at))
-    year, two_years = (midnight(window_start(as_of, months)) for months in (12, 24))
-    at = orders.c.ordered_at
-
-    def total(column: Expression, inside: Expression) -> Expression:
-        return sa.func.sum(sa.case((inside, column), else_=0), type_=sa.Double)
-
-    def count(inside: Expression) -> Expression:
-        return sa.func.count(sa.case((sa.and_(placed, inside), 1)), type_=sa.Integer)
-
-    return {
-        "last_on": sa.cast(sa.func.max(ordered), sa.Date),
-        "first_on": sa.cast(sa.func.min(ordered), sa.Date),
-        "first_at": sa.func.min(ordered, type_=sa.DateTime),
-        "orders_12m": count(at >= year),
-        "revenue_12m": total(orders.c.revenue, at >= year),
-        "margin_12m": total(orders.c.margin, at >= year),
-        "orders_24m": count(at >= two_years),
-        "revenue_24m": total(orders.c.revenue, at >= two_years),
-        "margin_24m": total(orders.c.margin, at >= two_years),
-        "ltv_revenue": sa.func.sum(orders.c.revenue, type_=sa.Double),
-        "ltv_margin": sa.func.sum(orders.c.margin, type_=sa.Double),
-    }
-
-
-def _base(as_of: dt.date, needed: frozenset[str]) -> sa.CTE:
-    """A row a customer who ordered, with totals."""
-    return (
-        sa.select(
-            orders.c.customer,
-            *(total.label(name) for name, total in _totals(as_of).items() if name in needed),
-        )
-        .where(until(as_of))
-        .group_by(orders.c.customer)
-        .having(sa.func.count(sa.case((orders.c.revenue >= 0, 1))) > 0)
-        .cte()
-    )
-
-
-def _bounds(base: sa.CTE, needed: frozenset[str], tiers: TierRule) -> Iterator[sa.Subquery]:
+def _bounds(base: sa.FromClause, needed: frozenset[str], tiers: TierRule) -> Iterator[sa.Subquery]:
     """From where on customers have a score, a tier or a band: tables of one row.
 
     Nobody is ranked: equal values are counted together, so that ties stay together, and only the
@@ -358,7 +412,7 @@ def _bounds(base: sa.CTE, needed: frozenset[str], tiers: TierRule) -> Iterator[s
         yield _tier_bounds(base, tiers)
 
 
-def _histogram(base: sa.CTE, by: str) -> sa.Subquery:
+def _histogram(base: sa.FromClause, by: str) -> sa.Subquery:
     """Rows of (x, below, upto): customers with less than x, and with x or less; `n` of all."""
     values = sa.select(_measure(base.c.__getitem__, by).label("x")).subquery()
     count = sa.func.count(type_=sa.BigInteger).label("same")
@@ -377,7 +431,7 @@ def _smallest(column: Expression, inside: Expression, name: str) -> Expression:
     return sa.func.min(sa.case((inside, column)), type_=column.type).label(name)
 
 
-def _fifths(base: sa.CTE, name: str, by: str) -> sa.Subquery:
+def _fifths(base: sa.FromClause, name: str, by: str) -> sa.Subquery:
     """The values at which each fifth of the customers is below: scores 2 to 5 begin there."""
     counts = _histogram(base, by)
     return sa.select(
@@ -388,7 +442,7 @@ def _fifths(base: sa.CTE, name: str, by: str) -> sa.Subquery:
     ).subquery()
 
 
-def _value_bounds(base: sa.CTE) -> sa.Subquery:
+def _value_bounds(base: sa.FromClause) -> sa.Subquery:
     """The values above which less than 20 %, and less than 50 %, of the customers are."""
     counts = _histogram(base, "margin_24m")
     above = 100 * (counts.c.n - counts.c.upto)
@@ -398,7 +452,7 @@ def _value_bounds(base: sa.CTE) -> sa.Subquery:
     ).subquery()
 
 
-def _tier_bounds(base: sa.CTE, tiers: TierRule) -> sa.Subquery:
+def _tier_bounds(base: sa.FromClause, tiers: TierRule) -> sa.Subquery:
     """The smallest revenue_12m of a gold and of a silver customer, in millionths."""
     if tiers.by == "revenue":
         gold, silver = (sa.literal(x * 1e6, sa.Double) for x in (tiers.gold, tiers.silver))

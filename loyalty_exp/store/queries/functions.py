@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,20 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
-__all__ = ["days_between", "digest_number", "exact_sum", "md5"]
+__all__ = [
+    "bit_of_day",
+    "bits_in_both",
+    "bits_together",
+    "date_of",
+    "days_between",
+    "digest_number",
+    "exact_parts",
+    "exact_sum",
+    "exact_total",
+    "highest_bit",
+    "md5",
+    "quantile",
+]
 
 
 class days_between(GenericFunction[int]):  # noqa: N801 - SQL functions are lower case
@@ -40,18 +54,67 @@ class digest_number(GenericFunction[int]):  # noqa: N801 - SQL functions are low
     inherit_cache = True
 
 
+class bits_together(GenericFunction[int]):  # noqa: N801 - SQL functions are lower case
+    """The bits that any of a group's whole numbers has."""
+
+    type = sa.Integer()
+    inherit_cache = True
+
+
+class bits_in_both(GenericFunction[int]):  # noqa: N801 - SQL functions are lower case
+    """The bits that two whole numbers share."""
+
+    type = sa.Integer()
+    inherit_cache = True
+
+
+class bit_of_day(GenericFunction[int]):  # noqa: N801 - SQL functions are lower case
+    """The number with one bit: for day 1 of a month 1, for day 31 2**30."""
+
+    type = sa.Integer()
+    inherit_cache = True
+
+
+class date_of(GenericFunction[Any]):  # noqa: N801 - SQL functions are lower case
+    """The date of a year, a month and a day, all INTEGER."""
+
+    type = sa.Date()
+    inherit_cache = True
+
+
+def highest_bit(bits: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    """Place of the highest bit of a positive number below 2**31: of 1 it is 0.
+
+    A logarithm is off by far less than the 1e-10 added, and 2**31 - 1 is further than that from 31.
+    """
+    place = sa.func.ln(sa.func.nullif(sa.cast(bits, sa.Double), 0)) * math.log2(math.e) + 1e-10
+    return sa.cast(sa.func.floor(place), sa.Integer)
+
+
+def exact_parts(amount: sa.ColumnElement[Any]) -> tuple[sa.ColumnElement[Any], ...]:
+    """An amount in whole millionths, and what is left of it in steps of 2**-30 of one."""
+    millionths = amount * sa.literal_column("1000000", sa.Integer)
+    whole = sa.func.floor(millionths)
+    rest = sa.func.round((millionths - whole) * sa.literal_column("1073741824", sa.Integer))
+    return whole, rest
+
+
+def exact_total(
+    whole: sa.ColumnElement[Any], rest: sa.ColumnElement[Any]
+) -> sa.ColumnElement[float]:
+    """Sum of amounts given in `exact_parts`."""
+    more = sa.func.sum(rest).op("/")(sa.literal_column("1073741824"))
+    total = (sa.func.sum(whole) + more).self_group()
+    return total.op("/", return_type=sa.Double())(sa.literal_column("1000000"))
+
+
 def exact_sum(amount: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
     """Sum of amounts that has the same last bit in whatever order threads add the rows up.
 
     Millionths, and what is left of them in steps of 2**-30, are whole numbers: doubles add these
     up exactly below 2**53, that is to a total of 9,007 million. Cents add up as on paper.
     """
-    millionths = amount * sa.literal_column("1000000", sa.Integer)
-    whole = sa.func.floor(millionths)
-    rest = sa.func.round((millionths - whole) * sa.literal_column("1073741824", sa.Integer))
-    more = sa.func.sum(rest).op("/")(sa.literal_column("1073741824"))
-    total = (sa.func.sum(whole) + more).self_group()
-    return total.op("/", return_type=sa.Double())(sa.literal_column("1000000"))
+    return exact_total(*exact_parts(amount))
 
 
 class median(GenericFunction[float]):  # noqa: N801 - SQL functions are lower case
@@ -76,6 +139,37 @@ _DAYS = {
     "bigquery": "DATE_DIFF({1}, {0}, DAY)",
     "trino": "date_diff('day', {0}, {1})",
     "clickhousedb": "dateDiff('day', {0}, {1})",
+}
+
+_BITS_TOGETHER = {
+    "default": "bit_or({0})",
+    "snowflake": "BITOR_AGG({0})",
+    "trino": "bitwise_or_agg({0})",
+    "clickhousedb": "groupBitOr({0})",
+}
+
+_BITS_IN_BOTH = {
+    "default": "({0} & {1})",
+    "snowflake": "BITAND({0}, {1})",
+    "trino": "bitwise_and({0}, {1})",
+    "clickhousedb": "bitAnd({0}, {1})",
+}
+
+_BIT_OF_DAY = {
+    "default": "(1 << {0} - 1)",
+    "spark": "shiftleft(1, {0} - 1)",
+    "databricks": "shiftleft(1, {0} - 1)",
+    "snowflake": "BITSHIFTLEFT(1, {0} - 1)",
+    "trino": "bitwise_left_shift(1, {0} - 1)",
+    "clickhousedb": "bitShiftLeft(toInt32(1), {0} - 1)",
+}
+
+_DATE = {
+    "default": "make_date({0}, {1}, {2})",
+    "snowflake": "DATE_FROM_PARTS({0}, {1}, {2})",
+    "bigquery": "DATE({0}, {1}, {2})",
+    "trino": "CAST(format('%04d-%02d-%02d', {0}, {1}, {2}) AS DATE)",
+    "clickhousedb": "makeDate32({0}, {1}, {2})",
 }
 
 _MD5 = {
@@ -161,6 +255,10 @@ _QUANTILE = {
 
 
 _spell(days_between, _DAYS)
+_spell(bits_together, _BITS_TOGETHER)
+_spell(bits_in_both, _BITS_IN_BOTH)
+_spell(bit_of_day, _BIT_OF_DAY)
+_spell(date_of, _DATE)
 _spell(md5, _MD5)
 _spell(ascii, {"default": "ascii({0})", "trino": "codepoint(CAST({0} AS VARCHAR(1)))"})
 _spell(digest_number, _NUMBER)

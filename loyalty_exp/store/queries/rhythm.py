@@ -1,7 +1,8 @@
-"""Pieces of the features that look at orders one by one: rhythm and first channel.
+"""Days between the orders of a customer, from the days that the roll-up keeps of each month.
 
-Builds tables of one row a customer, for `features` to join; no statement of its own. What is used
-twice is a common table without a name of its own, so that two dates fit in one statement.
+Builds tables of one row a customer, for `features` to join and `merge` to keep; no statement of
+its own. What is used twice is a common table without a name of its own, so that two dates fit in
+one statement.
 """
 
 from __future__ import annotations
@@ -11,43 +12,44 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from loyalty_exp.store.queries.functions import days_between
-from loyalty_exp.store.tables import orders
+from loyalty_exp.declare.frozen import month_of
+from loyalty_exp.store.queries.functions import bits_in_both, days_between, highest_bit
+from loyalty_exp.store.queries.spend import lowest_bit, month_start
+from loyalty_exp.store.tables import customer_month, customer_rhythm, orders
 
-__all__ = ["first_channels", "midnight", "rhythm", "until", "usual_gap"]
+__all__ = ["first_channels", "gaps", "rhythm", "usual_gap"]
 
 Expression = sa.ColumnElement[Any]
 
 
-def midnight(day: dt.date) -> Expression:
-    """The first moment of a day."""
-    return sa.literal(dt.datetime.combine(day, dt.time.min), sa.DateTime)
+def rhythm(as_of: dt.date) -> sa.CTE:
+    """Number of gaps between days with an order up to a date, their median, and the first channel.
 
-
-def until(as_of: dt.date) -> Expression:
-    """Whether an order was placed by the end of a day."""
-    return orders.c.ordered_at < midnight(as_of + dt.timedelta(days=1))
-
-
-def rhythm(as_of: dt.date, *, median: bool) -> sa.CTE:
-    """Customers with two days with an order: number of gaps between such days, and their median.
+    What is kept holds for customers without a later order; the others' gaps are counted anew.
 
     Returns:
-        `customer`, `repeat_days` and, where asked for, `median_gap_days`.
+        `customer`, `repeat_days`, `median_gap_days` and `first_channel`; customers who ordered
+        after the date only are among the rows, without a gap.
     """
-    day = sa.cast(orders.c.ordered_at, sa.Date)
-    before = sa.func.lag(day).over(partition_by=orders.c.customer, order_by=orders.c.ordered_at)
-    steps = (
-        sa.select(orders.c.customer, days_between(before, day).label("gap"))
-        .where(orders.c.revenue >= 0, until(as_of))
-        .subquery("steps")
+    kept = customer_rhythm.c
+    later = sa.select(kept.customer).where(kept.last_on > as_of)
+    counted = gaps(later, as_of)
+    settled = kept.last_on <= as_of
+    days = sa.func.coalesce(counted.c.repeat_days, 0)
+    return (
+        sa.select(
+            kept.customer,
+            sa.case((settled, kept.repeat_days), else_=days).label("repeat_days"),
+            sa.case((settled, kept.median_gap_days), else_=counted.c.median_gap_days).label(
+                "median_gap_days"
+            ),
+            kept.first_channel,
+        )
+        .select_from(
+            customer_rhythm.outerjoin(counted, counted.c.customer == customer_rhythm.c.customer)
+        )
+        .cte()
     )
-    gaps = sa.select(steps.c.customer, steps.c.gap).where(steps.c.gap > 0).subquery("gaps")
-    columns: list[Expression] = [sa.func.count(type_=sa.Integer).label("repeat_days")]
-    if median:
-        middle = sa.cast(sa.func.median(gaps.c.gap), sa.Double)
-        columns.append(middle.label("median_gap_days"))
-    return sa.select(gaps.c.customer, *columns).group_by(gaps.c.customer).cte()
 
 
 def usual_gap(of: sa.CTE) -> sa.Subquery:
@@ -56,17 +58,99 @@ def usual_gap(of: sa.CTE) -> sa.Subquery:
     return sa.select(middle.label("usual_gap_days")).subquery("usual")
 
 
-def first_channels(firsts: sa.FromClause) -> sa.Subquery:
+def gaps(who: sa.Select[Any] | None = None, as_of: dt.date | None = None) -> sa.Subquery:
+    """`customer`, `repeat_days`, `median_gap_days` of those who ordered on two days or more.
+
+    Args:
+        who: one column of customers; None for all.
+        as_of: the last day that counts; None for all days.
+    """
+    months = _months(who, as_of)
+    mine: dict[str, Any] = {"partition_by": months.c.customer, "order_by": months.c.start}
+    steps = sa.select(
+        months.c.customer,
+        months.c.start,
+        lowest_bit(months.c.days).label("place"),
+        sa.func.lag(months.c.start).over(**mine).label("start_before"),
+        sa.func.lag(highest_bit(months.c.days)).over(**mine).label("place_before"),
+    ).subquery()
+    apart = days_between(steps.c.start_before, steps.c.start)
+    between = sa.select(
+        steps.c.customer, (apart + steps.c.place - steps.c.place_before).label("gap")
+    ).where(steps.c.start_before.is_not(None))
+    bits = _bits()
+    below = bits_in_both(months.c.days, bits.c.below)
+    set_twice = sa.and_(bits_in_both(months.c.days, bits.c.bit) > 0, below > 0)
+    within = sa.select(months.c.customer, (bits.c.place - highest_bit(below)).label("gap"))
+    within = within.join_from(months, bits, set_twice).where(
+        bits_in_both(months.c.days, months.c.days - 1) > 0
+    )
+    found = sa.union_all(between, within).subquery()
+    return (
+        sa.select(
+            found.c.customer,
+            sa.func.count(type_=sa.Integer).label("repeat_days"),
+            sa.cast(sa.func.median(found.c.gap), sa.Double).label("median_gap_days"),
+        )
+        .group_by(found.c.customer)
+        .subquery()
+    )
+
+
+def _months(who: sa.Select[Any] | None, as_of: dt.date | None) -> sa.CTE:
+    """Months with an order: `customer`, the first day `start`, and `days` up to the date."""
+    kept = customer_month.c
+    days: Expression = kept.days
+    conditions: list[Expression] = []
+    if as_of is not None:
+        last, until = month_of(as_of.year, as_of.month), (1 << as_of.day) - 1
+        days = sa.case((kept.month == last, bits_in_both(days, until)), else_=days)
+        conditions.append(kept.month <= last)
+    if who is not None:
+        conditions.append(kept.customer.in_(who))
+    return (
+        sa.select(kept.customer, month_start(kept.month).label("start"), days.label("days"))
+        .where(days > 0, *conditions)
+        .cte()
+    )
+
+
+def _bits() -> sa.Subquery:
+    """Every bit but the lowest: its `place`, its number, and the number of all bits `below`."""
+    rows = (
+        sa.select(
+            *(
+                sa.literal_column(str(number), sa.Integer).label(name)
+                for name, number in zip(
+                    ("place", "bit", "below"), (place, 1 << place, (1 << place) - 1), strict=True
+                )
+            )
+        )
+        for place in range(1, 31)
+    )
+    return sa.union_all(*rows).subquery()
+
+
+def first_channels(who: sa.Select[Any] | None = None) -> sa.Subquery:
     """Channel of the first order; of two at the same moment, the first in the alphabet.
 
     Args:
-        firsts: a row a customer, with the moment `first_at` of the first order.
+        who: one column of customers; None for all.
     """
-    same = sa.and_(orders.c.customer == firsts.c.customer, orders.c.ordered_at == firsts.c.first_at)
+    bought = [orders.c.revenue >= 0]
+    if who is not None:
+        bought.append(orders.c.customer.in_(who))
+    first = (
+        sa.select(orders.c.customer, sa.func.min(orders.c.ordered_at).label("at"))
+        .where(*bought)
+        .group_by(orders.c.customer)
+        .subquery()
+    )
+    same = sa.and_(orders.c.customer == first.c.customer, orders.c.ordered_at == first.c.at)
     return (
         sa.select(orders.c.customer, sa.func.min(orders.c.channel).label("first_channel"))
-        .join_from(orders, firsts, same)
-        .where(orders.c.revenue >= 0)
+        .join_from(orders, first, same)
+        .where(orders.c.revenue >= 0, orders.c.channel.is_not(None))
         .group_by(orders.c.customer)
-        .subquery("first_orders")
+        .subquery()
     )
