@@ -17,7 +17,7 @@ from loyalty_exp.segment.features import (
     TierRule,
     customer_features,
 )
-from loyalty_exp.segment.rfm import rfm_name
+from loyalty_exp.segment.rfm import name_of_letter, rfm_letter
 from loyalty_exp.segment.schemes import SCHEMES, find_segment
 from loyalty_exp.store.queries.compare import Placing, Segments
 
@@ -146,13 +146,12 @@ def scheme_at(
     """
     column = SCHEMES[scheme].column
     if column == "rfm":
-        return Placing(
-            ("r", "f", "m"), lambda value: rfm_name(value("r"), value("f"), value("m")), tiers
-        )
+        scores = ("r", "f", "m")
+        return Placing(scores, lambda value: rfm_letter(*map(value, scores)), name_of_letter, tiers)
     if column in NAMED:
         members = (scheme_membership(scheme, day, tiers=tiers) for day in (year1, year2))
         return next(members), next(members)
-    return Placing((column,), lambda value: value(column), tiers)
+    return Placing((column,), lambda value: value(column), lambda key: key, tiers)
 
 
 def named(segment: str, members: sa.Select[Any]) -> sa.Select[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-__all__ = ["NAMES", "french_names", "grid", "rfm_name"]
+__all__ = ["NAMES", "french_names", "grid", "name_of_letter", "rfm_letter", "rfm_name"]
 
 NAMES = (
     "Champions",
@@ -54,13 +54,23 @@ def french_names() -> Mapping[str, str]:
 def rfm_name(
     r: sa.ColumnElement[Any], f: sa.ColumnElement[Any], m: sa.ColumnElement[Any]
 ) -> sa.ColumnElement[str]:
-    """Name of the cell of three scores, as an expression of every engine.
+    """Name of the cell of three scores, as an expression of every engine."""
+    return name_of_letter(rfm_letter(r, f, m))
 
-    A text of 125 letters holds the grid, a letter a name; the scores give the place in it. It
-    needs no table and costs one comparison a name.
+
+def rfm_letter(
+    r: sa.ColumnElement[Any], f: sa.ColumnElement[Any], m: sa.ColumnElement[Any]
+) -> sa.ColumnElement[str]:
+    """A letter for the name of the cell of three scores.
+
+    A text of 125 letters holds the grid, a letter a name; the scores give the place in it.
     """
     letters = dict(zip(NAMES, _LETTERS, strict=True))
     text = "".join(letters[grid()[cell]] for cell in sorted(grid()))
     place = (r - 1) * 25 + (f - 1) * 5 + m
-    letter = sa.func.substr(sa.literal(text, sa.Text), place, 1, type_=sa.Text)
-    return sa.case({key: name for name, key in letters.items()}, value=letter)
+    return sa.func.substr(sa.literal(text, sa.Text), place, 1, type_=sa.Text)
+
+
+def name_of_letter(letter: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+    """The name that `rfm_letter` stands for; one comparison a name."""
+    return sa.case(dict(zip(_LETTERS, NAMES, strict=True)), value=letter)

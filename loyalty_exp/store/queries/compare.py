@@ -75,8 +75,10 @@ class Placing:
 
     columns: tuple[str, ...]
     """the features it reads"""
-    segment: Callable[[Lookup], Expression]
-    """the segment of a customer, given features by name"""
+    key: Callable[[Lookup], Expression]
+    """what stands for the segment of a customer, a text, given features by name"""
+    name: Callable[[Expression], Expression]
+    """the segment, given its key"""
     tiers: TierRule | None = None
 
 
@@ -101,7 +103,7 @@ def portfolio(year1: Window, year2: Window, segments: Segments = None) -> sa.Sel
             customer in `NOBODY`.
     """
     seen = _placed(year1, year2, segments).subquery("seen")
-    keys = (seen.c.segment1, seen.c.segment2, seen.c.status)
+    keys = (seen.c.key1, seen.c.key2, seen.c.status)
     amounts = [
         exact_sum(seen.c[f"{what}{year}"]).label(f"{what}{year}")
         for what in ("revenue", "margin")
@@ -115,34 +117,55 @@ def portfolio(year1: Window, year2: Window, segments: Segments = None) -> sa.Sel
     ]
     frequency = exact_sum(_frequency(seen)).label("frequency")
     count = sa.func.count(type_=sa.Integer).label("customers")
-    return sa.select(*keys, count, *amounts, *counts, frequency).group_by(*keys).order_by(*keys)
+    summed = sa.select(*keys, count, *amounts, *counts, frequency).group_by(*keys).subquery("cells")
+    names = [_named(summed.c[f"key{place}"], segments).label(f"segment{place}") for place in (1, 2)]
+    others = [column for column in summed.c if column.name not in {"key1", "key2"}]
+    return sa.select(*names, *others).order_by(*names, summed.c.status)
+
+
+def _named(key: Expression, segments: Segments) -> Expression:
+    """The segment that a key stands for."""
+    if isinstance(segments, Placing):
+        return sa.case((key == NOBODY, NOBODY), else_=segments.name(key))
+    return key
 
 
 def _placed(year1: Window, year2: Window, segments: Segments) -> sa.Select[Any]:
     """A row a customer known by the end of year 2: sums of both years, segments and status."""
     years = (year1, year2)
     nobody: Expression = sa.literal(NOBODY, sa.Text)
-    places: list[Expression] = [nobody, nobody]
+    places = [nobody, nobody]
     source: sa.FromClause
+    sums: sa.FromClause
     if isinstance(segments, Placing):
         snapshots = [
             Snapshot(year.end, segments.columns, tiers=segments.tiers, suffix=f"_at_{place}")
             for place, year in enumerate(years, start=1)
         ]
-        source = sums = _sums(years, snapshots)
+        sums = _sums(years, snapshots)
+        bounded: sa.FromClause = sums
+        for snapshot in snapshots:
+            bounded = snapshot.join_bounds(bounded, sums)
+        features = (
+            snapshot.value(name).label(f"{name}{snapshot.suffix}")
+            for snapshot in snapshots
+            for name in segments.columns
+        )
+        source = scored = sa.select(*sums.c, *features).select_from(bounded).subquery("scored")
         for place, snapshot in enumerate(snapshots):
-            source = snapshot.join_bounds(source, sums)
-            segment = segments.segment(snapshot.value)
-            places[place] = sa.case((snapshot.known(sums), segment), else_=nobody)
+            values = {name: scored.c[f"{name}{snapshot.suffix}"] for name in segments.columns}
+            key = segments.key(values.__getitem__)
+            places[place] = sa.case((snapshot.known(scored), key), else_=nobody)
+        sums = scored
     else:
         source = sums = _sums(years, ())
         for place, members in enumerate(segments or ()):
             kept = members.subquery(f"segments{place + 1}")
             source = source.outerjoin(kept, kept.c.customer == sums.c.customer)
             places[place] = sa.func.coalesce(kept.c.segment, NOBODY, type_=sa.Text)
-    names = (name.label(f"segment{place}") for place, name in enumerate(places, start=1))
+    names = (key.label(f"key{place}") for place, key in enumerate(places, start=1))
     figures = (sums.c[f"{what}{year}"] for what in _FIGURES for year in (1, 2))
-    return sa.select(*figures, _status(sums).label("status"), *names).select_from(source)
+    return sa.select(*figures, sums.c.status, *names).select_from(source)
 
 
 _FIGURES = ("revenue", "margin", "orders")
@@ -159,24 +182,29 @@ def _sums(years: tuple[Window, Window], snapshots: Sequence[Snapshot]) -> sa.CTE
             spend.amount("revenue", *window).label(f"revenue{number}"),
             spend.amount("margin", *window).label(f"margin{number}"),
             spend.placed(*window).label(f"orders{number}"),
-            spend.seen(*window).label(f"present{number}"),
         ]
-    columns.append(spend.seen(None, years[1].start).label("earlier"))
+    columns.append(spend.seen().label("seen"))
     for snapshot in snapshots:
         columns += snapshot.sums(spend)
     summed = (
         sa.select(spend.rows.c.customer, *columns).group_by(spend.rows.c.customer).subquery("sums")
     )
     totals = {label.name: label for snapshot in snapshots for label in snapshot.columns(summed)}
-    return sa.select(*(totals.get(column.name, column) for column in summed.c)).cte("years")
+    status = _status(*(spend.seen_in(summed.c.seen, *bounds) for bounds in _spans(*years)))
+    kept = (totals.get(column.name, column) for column in summed.c if column.name != "seen")
+    return sa.select(*kept, status.label("status")).cte("years")
 
 
-def _status(sums: sa.FromClause) -> Expression:
-    in1, in2 = sums.c.present1 == 1, sums.c.present2 == 1
+def _spans(year1: Window, year2: Window) -> tuple[tuple[dt.date | None, dt.date], ...]:
+    """Year 1, year 2, and all time before year 2."""
+    return (year1.start, year1.after), (year2.start, year2.after), (None, year2.start)
+
+
+def _status(in1: Expression, in2: Expression, earlier: Expression) -> Expression:
     return sa.case(
         (sa.and_(in1, in2), "retained"),
         (in1, "lost"),
-        (sa.and_(in2, sums.c.earlier == 1), "reactivated"),
+        (sa.and_(in2, earlier), "reactivated"),
         (in2, "new"),
         else_="dormant",
     )

@@ -205,7 +205,7 @@ class Snapshot:
         """
         self.needed = _closure(columns) | {"last_on"}
         self.found: dict[str, Expression] = {"as_of": sa.literal(as_of, sa.Date)}
-        self._tiers, self._suffix = tiers or TierRule(), suffix
+        self._tiers, self.suffix = tiers or TierRule(), suffix
         self._after = as_of + dt.timedelta(days=1)
         self._starts = {
             window: window_start(as_of, months) for window, months in (("12m", 12), ("24m", 24))
@@ -221,7 +221,7 @@ class Snapshot:
         """Aggregates by customer of the rows of a `Spend` with these cuts."""
         for name in _TOTALS:
             if name in self.needed:
-                yield self._sum(name, spend).label(f"{name}{self._suffix}")
+                yield self._sum(name, spend).label(f"{name}{self.suffix}")
 
     def _sum(self, name: str, spend: Spend) -> Expression:
         if name == "last_on":
@@ -236,22 +236,22 @@ class Snapshot:
 
     def known(self, sums: sa.FromClause) -> Expression:
         """Whether a customer had ordered by the date."""
-        return sums.c[f"last_on{self._suffix}"].is_not(None)
+        return sums.c[f"last_on{self.suffix}"].is_not(None)
 
     def columns(self, sums: sa.FromClause) -> Iterator[sa.Label[Any]]:
         """The totals, days as dates."""
         dates = {"last_on": date_of_last, "first_on": date_of_first}
         for name in _TOTALS:
             if name in self.needed:
-                column = sums.c[f"{name}{self._suffix}"]
+                column = sums.c[f"{name}{self.suffix}"]
                 yield dates.get(name, lambda total: total)(column).label(column.name)
 
     def join_bounds(self, source: sa.FromClause, base: sa.CTE) -> sa.FromClause:
         """A source with `base` in it, joined with where scores, tiers and bands begin."""
-        mine = {name: base.c[f"{name}{self._suffix}"] for name in _TOTALS if name in self.needed}
+        mine = {name: base.c[f"{name}{self.suffix}"] for name in _TOTALS if name in self.needed}
         self.found |= mine
         among: sa.FromClause = base
-        if self._suffix:
+        if self.suffix:
             named = (column.label(name) for name, column in mine.items())
             among = sa.select(*named).where(self.known(base)).subquery()
         for bounds in _bounds(among, self.needed, self._tiers):

@@ -11,7 +11,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
 __all__ = [
-    "bit_of_day",
+    "bit_at",
     "bits_in_both",
     "bits_together",
     "date_of",
@@ -68,8 +68,8 @@ class bits_in_both(GenericFunction[int]):  # noqa: N801 - SQL functions are lowe
     inherit_cache = True
 
 
-class bit_of_day(GenericFunction[int]):  # noqa: N801 - SQL functions are lower case
-    """The number with one bit: for day 1 of a month 1, for day 31 2**30."""
+class bit_at(GenericFunction[int]):  # noqa: N801 - SQL functions are lower case
+    """The number with one bit, at a place below 31: at 0 it is 1."""
 
     type = sa.Integer()
     inherit_cache = True
@@ -155,13 +155,13 @@ _BITS_IN_BOTH = {
     "clickhousedb": "bitAnd({0}, {1})",
 }
 
-_BIT_OF_DAY = {
-    "default": "(1 << {0} - 1)",
-    "spark": "shiftleft(1, {0} - 1)",
-    "databricks": "shiftleft(1, {0} - 1)",
-    "snowflake": "BITSHIFTLEFT(1, {0} - 1)",
-    "trino": "bitwise_left_shift(1, {0} - 1)",
-    "clickhousedb": "bitShiftLeft(toInt32(1), {0} - 1)",
+_BIT_AT = {
+    "default": "(1 << {0})",
+    "spark": "shiftleft(1, {0})",
+    "databricks": "shiftleft(1, {0})",
+    "snowflake": "BITSHIFTLEFT(1, {0})",
+    "trino": "bitwise_left_shift(1, {0})",
+    "clickhousedb": "bitShiftLeft(toInt32(1), {0})",
 }
 
 _DATE = {
@@ -257,7 +257,7 @@ _QUANTILE = {
 _spell(days_between, _DAYS)
 _spell(bits_together, _BITS_TOGETHER)
 _spell(bits_in_both, _BITS_IN_BOTH)
-_spell(bit_of_day, _BIT_OF_DAY)
+_spell(bit_at, _BIT_AT)
 _spell(date_of, _DATE)
 _spell(md5, _MD5)
 _spell(ascii, {"default": "ascii({0})", "trino": "codepoint(CAST({0} AS VARCHAR(1)))"})

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from loyalty_exp.declare.frozen import month_of
 from loyalty_exp.store.queries.functions import (
-    bit_of_day,
+    bit_at,
     bits_in_both,
+    bits_together,
     date_of,
     exact_parts,
     exact_total,
@@ -47,7 +48,7 @@ def midnight(day: dt.date) -> Expression:
 def days_of(moment: Expression, revenue: Expression) -> Expression:
     """The bit of the day of an order; none for a refund."""
     day = sa.cast(sa.extract("day", moment), sa.Integer)
-    return sa.case((revenue >= 0, bit_of_day(day)), else_=0)
+    return sa.case((revenue >= 0, bit_at(day - 1)), else_=0)
 
 
 def month_start(month: Expression) -> Expression:
@@ -95,22 +96,30 @@ class Spend:
             ).where(orders.c.month.in_(sorted(within)), at < midnight(last))
             rows = sa.union_all(whole.where(kept.month.not_in(sorted(within))), single)
         spent = rows.subquery()
-        shared = (spent.c[name] for name in ("customer", "month", "orders", "days", "part"))
+        shared = (spent.c[name] for name in ("customer", "orders", "part"))
+        bought = (spent.c.days > 0, last_of_month(spent.c.month, spent.c.days))
         parts = [
             part.label(f"{name}_{size}")
             for name in ("revenue", "margin")
             for size, part in zip(("whole", "rest"), exact_parts(spent.c[name]), strict=True)
         ]
-        self.rows = sa.select(*shared, *parts).subquery()
+        when = sa.case(bought).label("bought")
+        self.rows = sa.select(*shared, when, *parts).subquery()
 
     def inside(self, start: dt.date | None, after: dt.date) -> Expression:
         """Whether a row is of the days from a cut (None: from ever) to before another."""
-        bounds = []
-        if start is not None:
-            bounds.append(self.rows.c.part > self._cuts.index(start))
-        if after != self._cuts[-1]:
-            bounds.append(self.rows.c.part <= self._cuts.index(after))
-        return sa.and_(sa.true(), *bounds)
+        first, last = self._parts(start, after)
+        part = self.rows.c.part
+        if first == last:
+            return part == first
+        if last == len(self._cuts) - 1:
+            return part >= first
+        return part <= last if first == 0 else sa.and_(part >= first, part <= last)
+
+    def _parts(self, start: dt.date | None, after: dt.date) -> tuple[int, int]:
+        """The first and the last part between two cuts."""
+        first = 0 if start is None else self._cuts.index(start) + 1
+        return first, self._cuts.index(after)
 
     def amount(self, name: str, start: dt.date | None, after: dt.date) -> Expression:
         """Sum of revenue or margin between two cuts."""
@@ -123,22 +132,25 @@ class Spend:
         counted = sa.case((self.inside(start, after), self.rows.c.orders), else_=0)
         return sa.cast(sa.func.sum(counted), sa.Integer)
 
-    def seen(self, start: dt.date | None, after: dt.date) -> Expression:
-        """1 where there is an order or a refund between two cuts, else 0."""
-        return sa.func.max(sa.case((self.inside(start, after), 1), else_=0))
+    def seen(self) -> Expression:
+        """The parts with an order or a refund, for `seen_in`."""
+        return bits_together(bit_at(self.rows.c.part))
+
+    def seen_in(self, seen: Expression, start: dt.date | None, after: dt.date) -> Expression:
+        """Whether what was `seen` lies between two cuts."""
+        first, last = self._parts(start, after)
+        return bits_in_both(seen, (1 << last + 1) - (1 << first)) > 0
 
     def last(self, after: dt.date) -> Expression:
         """The last day with an order before a cut, as a number for `date_of_last`; else NULL."""
-        bought = sa.and_(self.inside(None, after), self.rows.c.days > 0)
-        return sa.func.max(sa.case((bought, self._packed())), type_=sa.BigInteger)
+        bought: Expression = self.rows.c.bought
+        if after != self._cuts[-1]:
+            bought = sa.case((self.inside(None, after), bought))
+        return sa.func.max(bought, type_=sa.BigInteger)
 
     def first(self) -> Expression:
         """The first month with an order and its days, as a number for `date_of_first`."""
-        bought = self.rows.c.days > 0
-        return sa.func.min(sa.case((bought, self._packed())), type_=sa.BigInteger)
-
-    def _packed(self) -> Expression:
-        return last_of_month(self.rows.c.month, self.rows.c.days)
+        return sa.func.min(self.rows.c.bought, type_=sa.BigInteger)
 
 
 def last_of_month(month: Expression, days: Expression) -> Expression:
