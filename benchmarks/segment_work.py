@@ -50,7 +50,7 @@ def features(
 def rhythm(folder: Path, home: Path) -> Callable[[], int]:
     """What a load keeps of every customer's rhythm, from the roll-up; committed."""
     from loyalty_exp.store.engines import open_store
-    from loyalty_exp.store.queries.merge import build_customer_rhythm
+    from loyalty_exp.store.queries.summaries import build_customer_rhythm
 
     store = open_store(f"duckdb:///{home / 'own.duckdb'}")
     with store.write() as connection:

@@ -96,7 +96,7 @@ def bare_aggregate(folder: Path) -> Callable[[], Any]:
 def roll_up(folder: Path) -> Callable[[], Any]:
     """The product's own roll-up of the orders in its store, sorted, repeatable and committed."""
     from loyalty_exp.store.engines import open_store
-    from loyalty_exp.store.queries.merge import build_customer_month
+    from loyalty_exp.store.queries.summaries import build_customer_month
 
     store = open_store(f"duckdb:///{scratch(folder) / 'own.duckdb'}")
     with store.write() as connection:

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from loyalty_exp.segment.rfm import rfm_name
 from loyalty_exp.store.queries import features as queries
-from loyalty_exp.store.queries.features import Survival, TierRule
+from loyalty_exp.store.queries.features import Survival
+from loyalty_exp.store.queries.snapshots import TierRule
 
 __all__ = ["FEATURES", "NAMED", "Survival", "TierRule", "customer_features"]
 

@@ -18,6 +18,7 @@ from loyalty_exp.store.engines import capabilities_of
 from loyalty_exp.store.etl import Staged, connect
 from loyalty_exp.store.queries import load as reading
 from loyalty_exp.store.queries import merge as queries
+from loyalty_exp.store.queries import summaries
 
 if TYPE_CHECKING:
     from loyalty_exp.store.split import SplitConnection
@@ -100,15 +101,15 @@ def _merge_orders(
         keep_summaries(connection)
         leave(connection, incoming)
         return Merged(added=staged.staged)
-    queries.touched.create(connection)
+    summaries.touched.create(connection)
     merged = _update_orders(connection, incoming, load_id, digest, lines=lines)
     leave(connection, incoming)
     if staged.withdrawn is not None:
         merged = _withdraw(connection, staged.withdrawn, folder, merged)
-    connection.execute(queries.drop_touched_rhythms())
-    connection.execute(queries.clear_touched_months())
+    connection.execute(summaries.drop_touched_rhythms())
+    connection.execute(summaries.clear_touched_months())
     keep_summaries(connection, whole=False)
-    queries.touched.drop(connection)
+    summaries.touched.drop(connection)
     return merged
 
 
@@ -119,11 +120,11 @@ def keep_summaries(connection: sa.Connection, *, whole: bool = True) -> None:
         connection: the store's, in a transaction.
         whole: all months, into empty tables; else those of `touched`, and their customers.
     """
-    connection.execute(queries.build_customer_month(whole=whole))
+    connection.execute(summaries.build_customer_month(whole=whole))
     if not whole:
-        connection.execute(queries.drop_touched_rhythms())
-    channels = connection.execute(queries.any_channel()).first() is not None
-    connection.execute(queries.build_customer_rhythm(whole=whole, channels=channels))
+        connection.execute(summaries.drop_touched_rhythms())
+    channels = connection.execute(summaries.any_channel()).first() is not None
+    connection.execute(summaries.build_customer_rhythm(whole=whole, channels=channels))
 
 
 def _update_orders(

@@ -18,9 +18,12 @@ import sqlglot
 
 from loyalty_exp.declare.frozen import StratumCounts
 from loyalty_exp.errors import StoreError
+from loyalty_exp.segment.membership import scheme_at
 from loyalty_exp.store import tables
 from loyalty_exp.store.engines import CAPABILITIES, open_store
-from loyalty_exp.store.queries import draw, merge
+from loyalty_exp.store.queries import draw, summaries
+from loyalty_exp.store.queries.compare import Window as Years
+from loyalty_exp.store.queries.compare import portfolio
 from loyalty_exp.store.queries.features import FEATURES, features
 from loyalty_exp.store.queries.functions import _QUANTILE
 from loyalty_exp.store.queries.moments import Window, cap, group_moments, unit_rows
@@ -72,6 +75,10 @@ def statements() -> Mapping[str, sa.sql.ClauseElement]:
         cap=("revenue", 10.0),
         with_exposures=True,
     )
+    years = (
+        Years(dt.date(2024, 1, 1), dt.date(2024, 12, 31)),
+        Years(dt.date(2025, 1, 1), dt.date(2025, 12, 31)),
+    )
     recipe = draw.Draw("x", 0, "salt", ("holdout", "a"), (StratumCounts("band=1", 10, (2, 8)),))
     population = draw.Population(tables.customers_table([("region", "text")]))
     return {
@@ -84,7 +91,9 @@ def statements() -> Mapping[str, sa.sql.ClauseElement]:
         "redrawn": draw.redrawn_differences(recipe),
         "roster_sum": draw.roster_sum("x", 0),
         "quantiles": draw.band_quantiles(),
-        "roll_up": merge.build_customer_month(),
+        "roll_up": summaries.build_customer_month(),
+        "rhythm": summaries.build_customer_rhythm(),
+        "portfolio": portfolio(*years, scheme_at("rfm", *(year.end for year in years))),
     }
 
 
@@ -107,6 +116,7 @@ def test_it_compiles_whole(dialect: Any, name: str) -> None:
     assert re.search(r"[:%]\(?\w+_\d+\)?s?\b", text) is None, "a parameter was left"
     assert "digest_number(" not in text
     assert "days_between(" not in text
+    assert not re.search(r"bits?_(at|together|in_both)\(|date_of\(", text)
 
 
 def test_each_writes_its_own_functions(dialect: Any) -> None:

@@ -19,7 +19,7 @@ from loyalty_exp.compare.causes import CauseRow
 from loyalty_exp.compare.windows import Window
 from loyalty_exp.project import Project
 from loyalty_exp.segment.membership import scheme_membership
-from loyalty_exp.store.queries.merge import build_customer_month
+from loyalty_exp.store.queries.summaries import build_customer_month
 from loyalty_exp.store.tables import customer_month
 
 HEAD = """

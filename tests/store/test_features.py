@@ -16,11 +16,10 @@ from loyalty_exp.store.merging import keep_summaries
 from loyalty_exp.store.queries.features import (
     FEATURES,
     Survival,
-    TierRule,
     features,
-    window_start,
 )
 from loyalty_exp.store.queries.functions import days_between
+from loyalty_exp.store.queries.snapshots import TierRule, window_start
 from loyalty_exp.store.tables import metadata, orders
 
 AS_OF = dt.date(2020, 2, 29)

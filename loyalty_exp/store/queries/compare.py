@@ -12,8 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from loyalty_exp.store.queries.features import Lookup, Snapshot, TierRule
 from loyalty_exp.store.queries.functions import bits_together, exact_sum
+from loyalty_exp.store.queries.snapshots import Lookup, Snapshot, TierRule
 from loyalty_exp.store.queries.spend import Spend
 from loyalty_exp.store.tables import customer_month
 

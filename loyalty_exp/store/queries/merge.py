@@ -9,25 +9,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.store import tables
-from loyalty_exp.store.queries.functions import exact_sum
-from loyalty_exp.store.queries.rhythm import first_channels, gaps
-from loyalty_exp.store.queries.spend import date_of_last, days_of, last_of_month
+from loyalty_exp.store.queries.summaries import touched
 
 __all__ = [
     "Additions",
-    "any_channel",
     "any_orders",
     "any_rejects",
     "append_rejects",
     "arriving",
-    "build_customer_month",
-    "build_customer_rhythm",
-    "clear_touched_months",
     "copy_in",
     "count_orders",
     "count_verdicts",
     "drop_orders",
-    "drop_touched_rhythms",
     "earlier_loads",
     "insert_all_orders",
     "insert_customers",
@@ -43,7 +36,6 @@ __all__ = [
     "superseded",
     "touch_arriving",
     "touch_leaving",
-    "touched",
     "verdicts",
 ]
 
@@ -219,12 +211,6 @@ def insert_verdicts(judged: sa.Table, load_id: str) -> sa.Insert:
     return tables.orders.insert().from_select(_ORDER_COLUMNS, values)
 
 
-touched = sa.Table(
-    "touched", sa.MetaData(), sa.Column("month", sa.Integer, nullable=False), prefixes=["TEMPORARY"]
-)
-"""Months that a load brings orders to or takes some out of."""
-
-
 def touch_arriving(judged: sa.Table) -> sa.Insert:
     """Note the months of orders that are new or changed."""
     month = _month(judged.c.ordered_at).label("month")
@@ -236,86 +222,6 @@ def touch_leaving(which: sa.ColumnElement[bool]) -> sa.Insert:
     """Note the months of orders of the store that meet a condition."""
     months = sa.select(tables.orders.c.month).where(which).distinct()
     return touched.insert().from_select(["month"], months)
-
-
-def clear_touched_months() -> sa.Delete:
-    """Empty the roll-up in the months of `touched`."""
-    month = tables.customer_month.c.month
-    return tables.customer_month.delete().where(month.in_(sa.select(touched.c.month)))
-
-
-def build_customer_month(*, whole: bool = True) -> sa.Insert:
-    """The roll-up of orders; a refund counts in money and is no order.
-
-    Args:
-        whole: of all months, into an empty table; else of those in `touched`.
-    """
-    orders = tables.orders
-    bought = sa.case((orders.c.revenue >= 0, 1))
-    rolled = (
-        sa.select(
-            orders.c.customer,
-            orders.c.month,
-            exact_sum(orders.c.revenue),
-            exact_sum(orders.c.margin),
-            sa.cast(sa.func.count(bought), sa.Integer),
-            sa.cast(
-                sa.func.bits_together(days_of(orders.c.ordered_at, orders.c.revenue)), sa.Integer
-            ),
-        )
-        .group_by(orders.c.customer, orders.c.month)
-        .order_by(orders.c.customer, orders.c.month)
-    )
-    if not whole:
-        rolled = rolled.where(orders.c.month.in_(sa.select(touched.c.month)))
-    names = [column.name for column in tables.customer_month.columns]
-    return tables.customer_month.insert().from_select(names, rolled)
-
-
-def drop_touched_rhythms() -> sa.Delete:
-    """Take out the rhythm of every customer with a row of the roll-up in a month of `touched`."""
-    kept = tables.customer_month.c
-    moved = sa.select(kept.customer).where(kept.month.in_(sa.select(touched.c.month)))
-    return tables.customer_rhythm.delete().where(tables.customer_rhythm.c.customer.in_(moved))
-
-
-def any_channel() -> sa.Select[Any]:
-    """One order of the store with a channel, or nothing."""
-    orders = tables.orders.c
-    return sa.select(orders.order_id).where(orders.channel.is_not(None)).limit(1)
-
-
-def build_customer_rhythm(*, whole: bool = True, channels: bool = True) -> sa.Insert:
-    """The rhythm of customers who order, from the roll-up; the first channel from their orders.
-
-    Args:
-        whole: of all customers, into an empty table; else of those who are not in it.
-        channels: whether any order of the store has a channel.
-    """
-    kept = tables.customer_month.c
-    known = sa.exists().where(tables.customer_rhythm.c.customer == kept.customer)
-    missing = sa.and_(kept.days > 0, *(() if whole else (sa.not_(known),)))
-    who = None if whole else sa.select(kept.customer).where(missing).distinct()
-    latest = sa.func.max(last_of_month(kept.month, kept.days)).label("latest")
-    last = (
-        sa.select(kept.customer, latest).where(missing).group_by(kept.customer).subquery("latest")
-    )
-    counted = gaps(who)
-    source = last.outerjoin(counted, counted.c.customer == last.c.customer)
-    channel: sa.ColumnElement[Any] = sa.cast(sa.null(), sa.Text)
-    if channels:
-        first = first_channels(who)
-        source = source.outerjoin(first, first.c.customer == last.c.customer)
-        channel = first.c.first_channel
-    rows = sa.select(
-        last.c.customer,
-        date_of_last(last.c.latest),
-        sa.func.coalesce(counted.c.repeat_days, 0),
-        counted.c.median_gap_days,
-        channel,
-    ).select_from(source)
-    names = [column.name for column in tables.customer_rhythm.columns]
-    return tables.customer_rhythm.insert().from_select(names, rows)
 
 
 # --- exposures and costs ----------------------------------------------------------------------
