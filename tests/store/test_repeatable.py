@@ -125,6 +125,6 @@ def test_roll_up_after_many_loads_is_that_of_one(tmp_path: Path) -> None:
     )
     assert rolled(store) == rolled(loaded(tmp_path, "whole", final))
     assert rolled(store) == [
-        ("x", 24313, 10.1, 5.0, 1), ("x", 24314, 7.7, 2.0, 1),
-        ("y", 24313, 21.2, 6.0, 1), ("y", 24315, 3.3, 1.0, 1),
+        ("x", 24313, 10.1, 5.0, 1, 1 << 4), ("x", 24314, 7.7, 2.0, 1, 1 << 4),
+        ("y", 24313, 21.2, 6.0, 1, 1 << 5), ("y", 24315, 3.3, 1.0, 1, 1 << 6),
     ]  # fmt: skip

@@ -1,0 +1,125 @@
+"""What is kept beside the orders, after any loads and erasures, is what the orders say."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import itertools
+import statistics
+import tempfile
+from collections import defaultdict
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from loyalty_exp.declare.sources import Data, Orders
+from loyalty_exp.errors import StoreError
+from loyalty_exp.store import tables
+from loyalty_exp.store.engines import Store, open_store
+from loyalty_exp.store.erase import forget_person
+from loyalty_exp.store.load import Expected, load
+from loyalty_exp.store.queries.features import features
+
+NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+FIRST = dt.datetime(2024, 1, 30, 9)
+
+order = st.tuples(
+    st.sampled_from("abc"),
+    st.sampled_from([0, 1, 2, 3, 30, 31, 32, 60, 397, 398, 700]),
+    st.sampled_from(["-5.25", "0", "10.1", "20.35", "33.333"]),
+    st.sampled_from(["web", "shop", ""]),
+)
+"""Customer, days after `FIRST`, revenue and channel."""
+files = st.dictionaries(st.integers(1, 9), order, min_size=1, max_size=7)
+"""Orders by their number; a number that comes again is a restatement."""
+steps = st.lists(st.one_of(files, st.sampled_from("abc")), min_size=1, max_size=4)
+"""Files to load, and customers to forget."""
+
+
+def read(store: Store, folder: Path, number: int, rows: dict[int, Any]) -> None:
+    path = folder / f"orders{number}.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["order_id", "customer_id", "ordered_at", "revenue", "channel"])
+        for name, (customer, day, revenue, channel) in rows.items():
+            writer.writerow([name, customer, FIRST + dt.timedelta(days=day), revenue, channel])
+    names = ("order_id", "customer_id", "ordered_at", "revenue", "channel")
+    declared = Orders(source=path.name, columns={name: name for name in names})
+    load(
+        store, Data(orders=declared), project_timezone="Europe/Paris", currency="EUR",
+        margin_rate=0.5, base=folder, expected=Expected(frozenset(), {}), now=NOW,
+    )  # fmt: skip
+
+
+def kept(connection: sa.Connection, table: sa.Table) -> set[tuple[Any, ...]]:
+    return {tuple(row) for row in connection.execute(sa.select(table))}
+
+
+def by_hand(orders: list[Any]) -> tuple[set[tuple[Any, ...]], set[tuple[Any, ...]]]:
+    """The roll-up and the rhythms of some orders."""
+    months: dict[tuple[str, int], list[Any]] = defaultdict(list)
+    people: dict[str, list[Any]] = defaultdict(list)
+    for row in orders:
+        months[row.customer, row.ordered_at.year * 12 + row.ordered_at.month].append(row)
+        if row.revenue >= 0:
+            people[row.customer].append(row)
+    rolled = set()
+    for key, rows in months.items():
+        bought = [row for row in rows if row.revenue >= 0]
+        days = sum({1 << (row.ordered_at.day - 1) for row in bought})
+        sums = (float(sum(Decimal(repr(x)) for x in column)) for column in (
+            [row.revenue for row in rows], [row.margin for row in rows]
+        ))  # fmt: skip
+        rolled.add((*key, *sums, len(bought), days))
+    rhythms = set()
+    for customer, rows in people.items():
+        days_on = sorted({row.ordered_at.date() for row in rows})
+        gaps = [(later - day).days for day, later in itertools.pairwise(days_on)]
+        first = min(row.ordered_at for row in rows)
+        channels = [row.channel for row in rows if row.ordered_at == first and row.channel]
+        median = float(statistics.median(gaps)) if gaps else None
+        channel = min(channels, default=None)
+        rhythms.add((customer, days_on[-1], len(gaps), median, channel))
+    return rolled, rhythms
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+@given(steps)
+def test_loads_and_erasures_leave_what_the_orders_say(done: list[Any]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = open_store(f"duckdb:///{folder}/store.duckdb")
+        with store.write():
+            pass
+        for number, step in enumerate(done):
+            if isinstance(step, dict):
+                read(store, folder, number, step)
+            else:
+                try:
+                    with store.write() as connection:
+                        forget_person(connection, step, NOW)
+                except StoreError:  # nothing is held about that customer yet
+                    continue
+            with store.read() as connection:
+                orders = list(connection.execute(sa.select(tables.orders)))
+                rolled, rhythms = by_hand(orders)
+                assert kept(connection, tables.customer_month) == rolled
+                assert kept(connection, tables.customer_rhythm) == rhythms
+                check_past(connection, orders)
+
+
+def check_past(connection: sa.Connection, orders: list[Any]) -> None:
+    """The rhythm at dates before the last order, within a month and at its end."""
+    for day in (dt.date(2024, 2, 1), dt.date(2024, 2, 29), dt.date(2025, 3, 2)):
+        until = [row for row in orders if row.ordered_at.date() <= day]
+        _, rhythms = by_hand(until)
+        expected = {row[0]: row[2:4] for row in rhythms}
+        names = ["repeat_days", "median_gap_days"]
+        found = {row[0]: tuple(row[1:]) for row in connection.execute(features(day, names))}
+        assert found == expected, day
