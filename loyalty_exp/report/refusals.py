@@ -173,6 +173,10 @@ OF_THE_STORE = (
     N_("working files cannot be written: %(why)s; nothing was changed"),
     # the store
     N_("%(name)s: nothing is loaded yet; run `loyalty-exp load` first"),
+    N_(
+        "%(name)s: made by an earlier version; run `loyalty-exp load`, which brings the store up "
+        "to date"
+    ),
     N_("%(name)s: cannot be opened: %(why)s"),
     N_("%(name)s: cannot be made in its folder: %(why)s"),
     N_("%(name)s: still in use by %(who)s after %(n)s s; nothing was changed"),

@@ -18,6 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from loyalty_exp.errors import StoreError
 from loyalty_exp.store import tables
+from loyalty_exp.store.queries import summaries
 from loyalty_exp.store.queries.erase import compaction
 from loyalty_exp.store.queries.functions import digest_number
 
@@ -34,6 +35,7 @@ __all__ = [
 LOCK_PATIENCE_SECONDS = 30.0
 MOST_GIB = 2.5
 """Memory that the embedded engine takes at most before it goes on in files beside the store."""
+_RENEW = "run `loyalty-exp load`, which brings the store up to date"
 _FATAL = re.compile(r"^(?:FATAL|IO|Out of Memory) Error", re.IGNORECASE)
 _LOCK_HOLDER = re.compile(r"Conflicting lock is held in (?P<who>.+?)\.(?: |$)", re.DOTALL)
 
@@ -163,6 +165,9 @@ class Store:
             self._readable_errors(),
             self._connect(read_only=True, repeatable=repeatable) as connection,
         ):
+            if self._make is _make_tables and not _up_to_date(connection):
+                raise StoreError(f"{self.name}: made by an earlier version; {_RENEW}")
+            connection.rollback()
             yield connection
 
     @contextlib.contextmanager
@@ -203,6 +208,20 @@ class Store:
         with self._connect(read_only=False) as connection, connection.begin() as transaction:
             yield connection
             transaction.rollback()
+
+    def renew(self) -> None:
+        """Bring a store that an earlier version made up to date.
+
+        Raises:
+            StoreError: the store cannot be opened for writing.
+        """
+        if not self.exists():
+            return
+        with self._connect(read_only=True) as connection:
+            current = _up_to_date(connection)
+        if not current:
+            with self.write():
+                pass
 
     def compact(self) -> None:
         """Write an embedded store anew, so that its free pages hold nothing that was erased.
@@ -359,8 +378,18 @@ def _create_column(element: sa.schema.CreateColumn, compiler: Any, **options: An
 
 
 def _make_tables(connection: sa.Connection) -> None:
+    """Make what is missing; a roll-up without the days with an order is made anew."""
     tables.metadata.create_all(connection)
     tables.customers_table().create(connection, checkfirst=True)
+    if not _up_to_date(connection):
+        tables.customer_month.drop(connection)
+        tables.customer_month.create(connection)
+        connection.execute(summaries.build_customer_month())
+        connection.execute(summaries.build_customer_rhythm())
+
+
+def _up_to_date(connection: sa.Connection) -> bool:
+    return connection.execute(summaries.days_column()).first() is not None
 
 
 _READ_ONLY = {

@@ -137,6 +137,7 @@ def load(
         StoreError: the store cannot be opened; nothing was changed.
     """
     settings = _Settings(project_timezone, currency, margin_rate, base, expected, now, progress)
+    store.renew()
     with working_folder() as folder:
         try:
             opened = [

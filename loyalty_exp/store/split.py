@@ -102,6 +102,9 @@ class SplitStore(Store):
         with self.read() as connection:
             yield connection
 
+    def renew(self) -> None:
+        """Nothing: no earlier version wrote such a store."""
+
     def compact(self) -> None:
         """Empty every file that no longer counts, so that nothing is left of what was erased.
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -123,3 +124,21 @@ def check_past(connection: sa.Connection, orders: list[Any]) -> None:
         names = ["repeat_days", "median_gap_days"]
         found = {row[0]: tuple(row[1:]) for row in connection.execute(features(day, names))}
         assert found == expected, day
+
+
+def test_a_store_without_the_days_is_made_anew_by_the_next_load(tmp_path: Path) -> None:
+    store = open_store(f"duckdb:///{tmp_path}/store.duckdb")
+    read(store, tmp_path, 1, {1: ("a", 0, "10.1", "web"), 2: ("a", 3, "-5.25", "")})
+    with store.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE customer_month DROP COLUMN days")
+        connection.exec_driver_sql("DROP TABLE customer_rhythm")
+    with (
+        pytest.raises(StoreError, match="an earlier version; run `loyalty-exp load`"),
+        store.read(),
+    ):
+        pass
+    read(store, tmp_path, 1, {1: ("a", 0, "10.1", "web"), 2: ("a", 3, "-5.25", "")})
+    with store.read() as connection:
+        rolled, rhythms = by_hand(list(connection.execute(sa.select(tables.orders))))
+        assert kept(connection, tables.customer_month) == rolled
+        assert kept(connection, tables.customer_rhythm) == rhythms

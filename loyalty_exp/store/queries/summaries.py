@@ -20,6 +20,7 @@ __all__ = [
     "build_customer_month",
     "build_customer_rhythm",
     "clear_touched_months",
+    "days_column",
     "drop_touched_rhythms",
     "touched",
 ]
@@ -67,6 +68,22 @@ def drop_touched_rhythms() -> sa.Delete:
     kept = tables.customer_month.c
     moved = sa.select(kept.customer).where(kept.month.in_(sa.select(touched.c.month)))
     return tables.customer_rhythm.delete().where(tables.customer_rhythm.c.customer.in_(moved))
+
+
+def days_column() -> sa.Select[Any]:
+    """A row where the roll-up keeps the days with an order; stores before version 0.1.0 did not."""
+    columns = sa.table(
+        "columns",
+        sa.column("table_schema", sa.Text),
+        sa.column("table_name", sa.Text),
+        sa.column("column_name", sa.Text),
+        schema="information_schema",
+    )
+    return sa.select(columns.c.column_name).where(
+        columns.c.table_schema == sa.func.current_schema(),
+        columns.c.table_name == tables.customer_month.name,
+        columns.c.column_name == tables.customer_month.c.days.name,
+    )
 
 
 def any_channel() -> sa.Select[Any]:
