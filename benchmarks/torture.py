@@ -164,6 +164,7 @@ def state(shop: Path) -> dict[str, Any]:
 STATE = {
     "orders": "SELECT count(*), round(sum(revenue), 6), count(DISTINCT customer) FROM orders",
     "customer_month": "SELECT count(*), round(sum(revenue), 6), sum(orders) FROM customer_month",
+    "customer_rhythm": "SELECT count(*), sum(repeat_days), max(last_on) FROM customer_rhythm",
     "customers": "SELECT count(*) FROM customers",
     "exposures": "SELECT count(*) FROM exposures",
     "loads": "SELECT what, digest, rows_read, rows_loaded FROM loads ORDER BY loaded_at, what",
@@ -175,8 +176,8 @@ STATE = {
     "holding": f"SELECT count(*) FROM orders WHERE customer = '{PERSON}'",
 }
 TRANSACTIONS = {
-    "orders", "customer_month", "customers", "exposures", "loads", "launches", "assignments",
-    "memberships", "published", "erasures",
+    "orders", "customer_month", "customer_rhythm", "customers", "exposures", "loads", "launches",
+    "assignments", "memberships", "published", "erasures",
 }  # fmt: skip
 """What a command changes in one transaction: as before, or as after, never between."""
 

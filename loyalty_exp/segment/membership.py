@@ -20,6 +20,7 @@ from loyalty_exp.segment.features import (
 from loyalty_exp.segment.rfm import name_of_letter, rfm_letter
 from loyalty_exp.segment.schemes import SCHEMES, find_segment
 from loyalty_exp.store.queries.compare import Placing, Segments
+from loyalty_exp.store.queries.functions import exact_sum
 
 __all__ = [
     "Rule",
@@ -204,7 +205,7 @@ def declared_size(
     found = customer_features(as_of, ["orders_12m", "revenue_12m"]).subquery("found")
     who = members.subquery("members")
     inside = sa.select(*_sums(found)).join_from(found, who, who.c.customer == found.c.customer)
-    total = connection.execute(sa.select(sa.func.sum(found.c.revenue_12m))).scalar_one_or_none()
+    total = connection.execute(sa.select(exact_sum(found.c.revenue_12m))).scalar_one_or_none()
     sums = tuple(connection.execute(inside).one())
     return _row("declared", segment, sums, float(total or 0.0))
 
@@ -213,7 +214,7 @@ def _sums(found: sa.Subquery) -> tuple[sa.ColumnElement[Any], ...]:
     return (
         sa.func.count(),
         sa.func.count(sa.case((found.c.orders_12m > 0, 1))),
-        sa.func.sum(found.c.revenue_12m),
+        exact_sum(found.c.revenue_12m),
         sa.func.sum(found.c.orders_12m),
     )
 

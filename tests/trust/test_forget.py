@@ -255,7 +255,8 @@ def test_export_tells_everything_held_about_a_person(shop: Path) -> None:
     assert result.exit_code == 1
     assert json.loads(result.output) == {
         "customer": PERSON, "forgotten": True, "attributes": {}, "orders": [],
-        "customer_month": [], "customer_rhythm": [], "memberships": [], "assignments": [], "exposures": [],
+        "customer_month": [], "customer_rhythm": [], "memberships": [], "assignments": [],
+        "exposures": [],
     }  # fmt: skip
 
 

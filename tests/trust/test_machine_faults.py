@@ -129,8 +129,8 @@ def allowed(words: tuple[str, ...]) -> set[str]:
         return {"launches", "assignments", "memberships"}
     if words[0] == "forget":
         return {
-            "orders", "customer_month", "customers", "memberships", "assignments", "exposures",
-            "erasures", "erased_rosters", "keys", "lists",
+            "orders", "customer_month", "customer_rhythm", "customers", "memberships", "assignments",
+            "exposures", "erasures", "erased_rosters", "keys", "lists",
         }  # fmt: skip
     return set()
 
@@ -243,7 +243,10 @@ def test_two_loads_at_once_end_where_one_ends(launched: Path, tmp_path: Path) ->
     done(alone / "campaigns.toml", "load")
     for code, _, errors in [ended(each) for each in [start(folder, "load") for _ in range(2)]]:
         assert code == 0, errors
-    tables = {"orders", "customer_month", "customers", "exposures", "assignments", "rejects"}
+    tables = {
+        "orders", "customer_month", "customer_rhythm", "customers", "exposures", "assignments",
+        "rejects",
+    }  # fmt: skip
     found, expected = held(folder), held(alone)
     assert {name for name in tables if found[name] != expected[name]} == set()
     with duckdb.connect(str(folder / "loyalty.duckdb"), read_only=True) as engine:

@@ -298,7 +298,9 @@ def monthly(last: int, segments: sa.Select[Any] | None = None) -> sa.Select[Any]
             count(seen.c.before.is_(None)).label("arrivals"),
             count(seen.c.month - seen.c.before > 12).label("reactivated"),
             count(silent).label("leavers"),
-            *(sa.func.sum(seen.c[column.key]).label(column.key) for column in sums),
+            exact_sum(seen.c.revenue).label("revenue"),
+            exact_sum(seen.c.margin).label("margin"),
+            sa.func.sum(seen.c.orders).label("orders"),
         )
         .group_by(seen.c.month, seen.c.segment)
         .order_by(seen.c.month, seen.c.segment)
