@@ -129,8 +129,8 @@ def allowed(words: tuple[str, ...]) -> set[str]:
         return {"launches", "assignments", "memberships"}
     if words[0] == "forget":
         return {
-            "orders", "customer_month", "customer_rhythm", "customers", "memberships", "assignments",
-            "exposures", "erasures", "erased_rosters", "keys", "lists",
+            "orders", "customer_month", "customer_rhythm", "customers", "memberships",
+            "assignments", "exposures", "erasures", "erased_rosters", "keys", "lists",
         }  # fmt: skip
     return set()
 
