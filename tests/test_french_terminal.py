@@ -60,6 +60,7 @@ PIECES = {
     " (and {} other columns)", "{} unknown words", 'unknown {} "{}" on {}',
     "; declare lines = true if a row is one line of an order", "{} ({} rows)",
     "; its first line holds data, not the names of columns", "; its columns are {}{}",
+    "{} is not closed with {}",
     '"{}": a comma before three digits is read as {}',
     '{}: they count as contacts made; "{}" is an offer used{}',
 }  # fmt: skip
@@ -164,3 +165,21 @@ def test_verify_and_measure_speak_french(shop: Path) -> None:
     assert result.exit_code == 1
     assert "DIFFÈRE" in result.output
     assert "la liste a été modifiée" in result.output
+
+
+def test_refusals_are_told_whole_or_left_alone(shop: Path) -> None:
+    done(shop, "load")
+    assert refused(shop, "forget", "nobody").startswith("rien n’est gardé sur ce client")
+    said = refused(
+        shop,
+        "compare",
+        "--year1",
+        "2020-01-01",
+        "2020-06-30",
+        "--year2",
+        "2025-01-01",
+        "2025-06-30",
+    )
+    assert said.startswith("aucune commande n’est connue en 2020-01, mais il y en a en 2025-01 :")
+    unknown = "the moon is expected soon, and this is what nobody translated"
+    assert told(FR, unknown) == unknown

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from loyalty_exp.declare.environment import is_address, is_elsewhere
-from loyalty_exp.declare.features import ALL, FEATURES, FRENCH_NAMES, SCHEMES
+from loyalty_exp.declare.features import ALL, FEATURES, FRENCH_NAMES, SCHEMES, unaccented
 from loyalty_exp.declare.findings import Finding, Raw
 from loyalty_exp.declare.hints import in_words, nearest, percent_hint, quoted, spelled
 from loyalty_exp.declare.queries import what_is_wrong
@@ -365,9 +365,9 @@ _COLUMNS = {"rfm": "rfm", "tiers": "tier", "risk": "risk", "value": "value_band"
 
 def _built_in(name: str) -> str | None:
     """The built-in segment meant by its name, its French name or either as an id."""
-    plain = name.casefold().replace("_", " ")
-    there = {known.casefold(): known for names in SCHEMES.values() for known in names}
-    french = {known.casefold(): meant for known, meant in FRENCH_NAMES.items()}
+    plain = unaccented(name).replace("_", " ")
+    there = {unaccented(known): known for names in SCHEMES.values() for known in names}
+    french = {unaccented(known): meant for known, meant in FRENCH_NAMES.items()}
     return there.get(plain, french.get(plain))
 
 

@@ -5,10 +5,20 @@ Only names: how a feature is computed is the business of `segment`.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Literal
 
-__all__ = ["ALL", "DOMAINS", "FEATURES", "FEATURE_WORDS", "FRENCH_NAMES", "SCHEMES", "Kind"]
+__all__ = [
+    "ALL",
+    "DOMAINS",
+    "FEATURES",
+    "FEATURE_WORDS",
+    "FRENCH_NAMES",
+    "SCHEMES",
+    "Kind",
+    "unaccented",
+]
 
 Kind = Literal["number", "text", "date", "boolean"]
 
@@ -87,3 +97,9 @@ DOMAINS: Mapping[str, tuple[str, ...]] = {
     "value_band": SCHEMES["value"],
 }
 """The values a text feature can take, where they are known beforehand."""
+
+
+def unaccented(name: str) -> str:
+    """A name as it is compared: without accents, in lower case."""
+    parts = unicodedata.normalize("NFKD", name)
+    return "".join(char for char in parts if not unicodedata.combining(char)).casefold()

@@ -246,6 +246,44 @@ OF_THE_STORE = (
         "declaration names: run `loyalty-exp load` again, or add the column"
     ),
     N_("no such segment: %(name)s; the segments are %(names)s"),
+    # years that cannot be compared, persons, lists
+    N_("there are no orders to compare"),
+    N_("%(error)s; the data hold %(windows)s"),
+    N_("%(one)s and %(other)s are not two windows in order"),
+    N_(
+        "%(one)s has %(first)s days, %(other)s has %(second)s: these are not the same days of "
+        "the calendar; choose equal windows"
+    ),
+    N_(
+        "no order is known in %(month)s, but there are some in %(other)s: load the missing "
+        "month, or choose windows without it"
+    ),
+    N_("orders are known from %(day)s only: %(window)s starts %(n)s days before"),
+    N_(
+        "orders are known to %(day)s only: %(window)s ends %(n)s days later, and a partial month "
+        "is not compared with a whole one"
+    ),
+    N_("%(since)s to %(until)s"),
+    N_("nothing is held about this customer; ids are written as in the sources"),
+    N_("nobody ordered up to %(day)s"),
+    N_(
+        "%(arm)s has more customers than a sheet of Excel has rows; write its list as csv or "
+        "parquet"
+    ),
+    N_(
+        "lists are not pushed into a table of %(engine)s: forgetting a person could not reach it "
+        "there; the lists are written as files"
+    ),
+    N_(
+        "%(table)s cannot be the table of the lists: letters, digits and _ are expected, and "
+        "none of the store's own tables"
+    ),
+    N_("the table %(table)s is there with other columns than those of a list; name another table"),
+    N_(
+        "%(source)s: %(bad)s of %(n)s rows cannot be used: %(reasons)s; mend the file, or set "
+        "max_rejected_percent = %(limit)s for the assignment"
+    ),
+    N_("%(name)s is in use by another process; waiting"),
 )
 """What `load`, `verify`, `measure` and a launch that is refused say."""
 
@@ -255,7 +293,8 @@ _LISTS = frozenset({"names", "what"})
 
 _SHAPES = {
     "what": ".+",
-    "feature": r"\w+",
+    "feature": "rfm|tier|risk|value_band",
+    **dict.fromkeys(("since", "until"), r"\d{4}-\d\d-\d\d"),
     **dict.fromkeys(("low", "high", "n", "limit"), r"[\d.,]+"),
 }
 """What stands in a place, where it is not any text."""

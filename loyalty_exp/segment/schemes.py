@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from loyalty_exp.declare.features import unaccented
 from loyalty_exp.segment import rfm
 
 __all__ = ["SCHEMES", "Scheme", "Segment", "find_segment"]
@@ -87,22 +88,24 @@ _ALIASES = {
     "faible": "low",
     "moyen": "medium",
     "moyenne": "medium",
-    "élevé": "high",
-    "élevée": "high",
+    "eleve": "high",
+    "elevee": "high",
 }
 
 
 def find_segment(name: str, scheme: str) -> Segment | None:
     """The segment of a scheme that a name in a declaration means, or None.
 
-    Its name, its slug and both displayed names are understood, in upper or lower case.
+    Its name, its slug and both displayed names are understood, with or without accents, in upper
+    or lower case.
 
     Raises:
         KeyError: no such scheme.
     """
-    wanted = _ALIASES.get(name.casefold(), name.casefold())
+    plain = unaccented(name)
+    wanted = _ALIASES.get(plain, plain)
     for segment in SCHEMES[scheme].segments:
         known = (segment.name, segment.slug, segment.english, segment.french)
-        if wanted in {text.casefold() for text in known}:
+        if wanted in {unaccented(text) for text in known}:
             return segment
     return None
