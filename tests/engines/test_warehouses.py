@@ -27,6 +27,7 @@ from loyalty_exp.store.queries.compare import portfolio
 from loyalty_exp.store.queries.features import FEATURES, features
 from loyalty_exp.store.queries.functions import _QUANTILE
 from loyalty_exp.store.queries.moments import Window, cap, group_moments, unit_rows
+from loyalty_exp.store.queries.plan import typical_gap
 
 DIALECTS = {
     "databricks": ("databricks.sqlalchemy", "DatabricksDialect"),
@@ -85,6 +86,7 @@ def statements() -> Mapping[str, sa.sql.ClauseElement]:
         "moments": group_moments(window, [("revenue", "revenue_x")])[0],
         "unit_rows": unit_rows(window),
         "cap": cap(window, "revenue"),
+        "gap": typical_gap(features(dt.date(2026, 3, 9), ["median_gap_days"])),
         "features": features(dt.date(2026, 3, 9), [n for n in FEATURES if n != "p_alive"]),
         "assign": draw.assign(recipe, (1.0, 2.0), population),
         "strata": draw.count_strata((1.0, 2.0)),
@@ -129,7 +131,7 @@ def test_each_writes_its_own_functions(dialect: Any) -> None:
 def test_quantiles_are_asked_of_what_each_has(dialect: Any) -> None:
     """None of the three has `percentile_cont` as an aggregate."""
     found = "".join(
-        text_of(statements()[name], dialect) for name in ("cap", "features", "quantiles")
+        text_of(statements()[name], dialect) for name in ("cap", "features", "gap", "quantiles")
     )
     interpolates = {
         "bigquery": "IGNORE NULLS ORDER BY ",

@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.store.queries.flows import METRICS, UNIT, Window, flows_of, roster_of
+from loyalty_exp.store.queries.functions import quantile
 
 __all__ = [
     "METRICS",
@@ -76,11 +77,11 @@ def _largest(window: Window, metric: str, closed: int, number: int) -> sa.Select
     return sa.select(ranked).where(ranked.c.place <= number)
 
 
-def cap(window: Window, metric: str) -> sa.Select[tuple[float | None]]:
+def cap(window: Window, metric: str) -> sa.Select[Any]:
     """99th percentile of the positive monthly figures of units, over the months of the window."""
     flows = _unit_flows(window)
-    quantile = sa.func.percentile_cont(0.99).within_group(sa.cast(flows.c[metric], sa.Double))
-    return sa.select(quantile).where(flows.c[metric] > 0)
+    found = quantile(sa.cast(flows.c[metric], sa.Double), [0.99], 0)
+    return sa.select(found).where(flows.c[metric] > 0)
 
 
 def group_moments(

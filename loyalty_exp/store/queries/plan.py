@@ -122,7 +122,7 @@ def typical_gap(features: sa.Select[Any]) -> sa.Select[Any]:
         features: customers with their `median_gap_days`.
     """
     known = features.subquery("known")
-    median = sa.func.percentile_cont(0.5).within_group(sa.cast(known.c.median_gap_days, sa.Double))
+    median = sa.func.median(sa.cast(known.c.median_gap_days, sa.Double))
     return (
         sa.select(median)
         .join_from(candidates, known, candidates.c.customer == known.c.customer)
