@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from loyalty_exp.declare.frozen import month_of
 from loyalty_exp.store.queries.functions import bits_in_both, days_between, highest_bit
-from loyalty_exp.store.queries.spend import lowest_bit, month_start
+from loyalty_exp.store.queries.spend import date_of_first, date_of_last, last_of_month
 from loyalty_exp.store.tables import customer_month, customer_rhythm, orders
 
 __all__ = ["first_channels", "gaps", "rhythm", "usual_gap"]
@@ -59,29 +59,24 @@ def usual_gap(of: sa.CTE) -> sa.Subquery:
 
 
 def gaps(who: sa.Select[Any] | None = None, as_of: dt.date | None = None) -> sa.Subquery:
-    """`customer`, `repeat_days`, `median_gap_days` of those who ordered on two days or more.
+    """`customer`, `repeat_days`, `median_gap_days` and `latest`, as `date_of_last` reads it.
 
     Args:
         who: one column of customers; None for all.
         as_of: the last day that counts; None for all days.
     """
     months = _months(who, as_of)
-    mine: dict[str, Any] = {"partition_by": months.c.customer, "order_by": months.c.start}
-    steps = sa.select(
-        months.c.customer,
-        months.c.start,
-        lowest_bit(months.c.days).label("place"),
-        sa.func.lag(months.c.start).over(**mine).label("start_before"),
-        sa.func.lag(highest_bit(months.c.days)).over(**mine).label("place_before"),
-    ).subquery()
-    apart = days_between(steps.c.start_before, steps.c.start)
-    between = sa.select(
-        steps.c.customer, (apart + steps.c.place - steps.c.place_before).label("gap")
-    ).where(steps.c.start_before.is_not(None))
-    bits = _bits()
+    month = last_of_month(months.c.month, months.c.days)
+    mine: dict[str, Any] = {"partition_by": months.c.customer, "order_by": month}
+    before = sa.func.lag(month).over(**mine).label("before")
+    steps = sa.select(months.c.customer, month.label("month"), before).subquery()
+    apart = days_between(date_of_last(steps.c.before), date_of_first(steps.c.month))
+    between = sa.select(steps.c.customer, apart.label("gap"), steps.c.month)
+    months, bits = _months(who, as_of), _bits()
     below = bits_in_both(months.c.days, bits.c.below)
     set_twice = sa.and_(bits_in_both(months.c.days, bits.c.bit) > 0, below > 0)
-    within = sa.select(months.c.customer, (bits.c.place - highest_bit(below)).label("gap"))
+    nothing = sa.cast(sa.null(), sa.BigInteger)
+    within = sa.select(months.c.customer, bits.c.place - highest_bit(below), nothing)
     within = within.join_from(months, bits, set_twice).where(
         bits_in_both(months.c.days, months.c.days - 1) > 0
     )
@@ -89,16 +84,17 @@ def gaps(who: sa.Select[Any] | None = None, as_of: dt.date | None = None) -> sa.
     return (
         sa.select(
             found.c.customer,
-            sa.func.count(type_=sa.Integer).label("repeat_days"),
+            sa.cast(sa.func.count(found.c.gap), sa.Integer).label("repeat_days"),
             sa.cast(sa.func.median(found.c.gap), sa.Double).label("median_gap_days"),
+            sa.func.max(found.c.month).label("latest"),
         )
         .group_by(found.c.customer)
         .subquery()
     )
 
 
-def _months(who: sa.Select[Any] | None, as_of: dt.date | None) -> sa.CTE:
-    """Months with an order: `customer`, the first day `start`, and `days` up to the date."""
+def _months(who: sa.Select[Any] | None, as_of: dt.date | None) -> sa.Subquery:
+    """Months with an order: `customer`, `month`, and `days` up to the date."""
     kept = customer_month.c
     days: Expression = kept.days
     conditions: list[Expression] = []
@@ -109,9 +105,9 @@ def _months(who: sa.Select[Any] | None, as_of: dt.date | None) -> sa.CTE:
     if who is not None:
         conditions.append(kept.customer.in_(who))
     return (
-        sa.select(kept.customer, month_start(kept.month).label("start"), days.label("days"))
+        sa.select(kept.customer, kept.month, days.label("days"))
         .where(days > 0, *conditions)
-        .cte()
+        .subquery()
     )
 
 

@@ -29,9 +29,7 @@ __all__ = [
     "date_of_last",
     "days_of",
     "last_of_month",
-    "lowest_bit",
     "midnight",
-    "month_start",
 ]
 
 Expression = sa.ColumnElement[Any]
@@ -51,13 +49,7 @@ def days_of(moment: Expression, revenue: Expression) -> Expression:
     return sa.case((revenue >= 0, bit_at(day - 1)), else_=0)
 
 
-def month_start(month: Expression) -> Expression:
-    """First day of a month given by its index."""
-    year = sa.cast(sa.func.floor((sa.cast(month, sa.Double) - 1) / 12), sa.Integer)
-    return sa.cast(date_of(year, month - year * 12, 1), sa.Date)
-
-
-def lowest_bit(bits: Expression) -> Expression:
+def _lowest_bit(bits: Expression) -> Expression:
     """Place of the lowest bit of a positive number: of 1 it is 0."""
     return highest_bit(bits_in_both(bits, -bits))
 
@@ -167,7 +159,7 @@ def date_of_last(packed: Expression) -> Expression:
 def date_of_first(packed: Expression) -> Expression:
     """The date that `Spend.first` stands for."""
     month, bits = _unpacked(packed)
-    return sa.cast(_date(month, lowest_bit(sa.cast(bits, sa.Integer))), sa.Date)
+    return sa.cast(_date(month, _lowest_bit(sa.cast(bits, sa.Integer))), sa.Date)
 
 
 def _date(month: Expression, place: Expression) -> Expression:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from loyalty_exp.store import tables
 from loyalty_exp.store.queries.functions import bits_together, exact_sum
 from loyalty_exp.store.queries.rhythm import first_channels, gaps
-from loyalty_exp.store.queries.spend import date_of_last, days_of, last_of_month
+from loyalty_exp.store.queries.spend import date_of_last, days_of
 
 __all__ = [
     "any_channel",
@@ -99,25 +99,22 @@ def build_customer_rhythm(*, whole: bool = True, channels: bool = True) -> sa.In
         whole: of all customers, into an empty table; else of those who are not in it.
         channels: whether any order of the store has a channel.
     """
-    kept = tables.customer_month.c
-    known = sa.exists().where(tables.customer_rhythm.c.customer == kept.customer)
-    missing = sa.and_(kept.days > 0, *(() if whole else (sa.not_(known),)))
-    who = None if whole else sa.select(kept.customer).where(missing).distinct()
-    latest = sa.func.max(last_of_month(kept.month, kept.days)).label("latest")
-    last = (
-        sa.select(kept.customer, latest).where(missing).group_by(kept.customer).subquery("latest")
-    )
+    who = None
+    if not whole:
+        kept = tables.customer_month.c
+        known = sa.exists().where(tables.customer_rhythm.c.customer == kept.customer)
+        who = sa.select(kept.customer).where(sa.not_(known)).distinct()
     counted = gaps(who)
-    source = last.outerjoin(counted, counted.c.customer == last.c.customer)
+    source: sa.FromClause = counted
     channel: sa.ColumnElement[Any] = sa.cast(sa.null(), sa.Text)
     if channels:
         first = first_channels(who)
-        source = source.outerjoin(first, first.c.customer == last.c.customer)
+        source = source.outerjoin(first, first.c.customer == counted.c.customer)
         channel = first.c.first_channel
     rows = sa.select(
-        last.c.customer,
-        date_of_last(last.c.latest),
-        sa.func.coalesce(counted.c.repeat_days, 0),
+        counted.c.customer,
+        date_of_last(counted.c.latest),
+        counted.c.repeat_days,
         counted.c.median_gap_days,
         channel,
     ).select_from(source)
