@@ -53,9 +53,9 @@ LOAD_TARGET = 4.0
 ON_LOADS = """### Loading
 
 `loyalty-exp load` of the file into an empty store: digest, judgement of every row, repeated ids,
-the orders and their roll-up committed to the store's file. The bare read is the same engine's
-`CREATE TEMP TABLE ... AS SELECT *` of the file: every column and row into memory, nothing judged,
-nothing written.
+the orders, their roll-up and every customer's rhythm committed to the store's file. The bare read
+is the same engine's `CREATE TEMP TABLE ... AS SELECT *` of the file: every column and row into
+memory, nothing judged, nothing written.
 """
 SEGMENTS = (
     ("bare_by_customer", "hash-aggregate by customer: the limit", None),
