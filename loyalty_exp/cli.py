@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import datetime as dt
 import errno
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -118,7 +120,15 @@ def main(ctx: click.Context, declaration: Path) -> None:
     The usual order: init, check, load, segments, plan, launch, measure, report.
     Try `loyalty-exp demo` for all of it on real orders.
     """
+    _print_utf_8()
     ctx.obj = declaration
+
+
+def _print_utf_8() -> None:
+    """Write UTF-8 whatever the machine's locale: few other encodings have a minus sign."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":
+            stream.reconfigure(encoding="utf-8")
 
 
 @contextlib.contextmanager
