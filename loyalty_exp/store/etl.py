@@ -22,9 +22,11 @@ from loyalty_exp.store.queries.parse import ColumnFormat
 from loyalty_exp.store.queries.rows import parsed
 from loyalty_exp.store.readers import Source
 
-__all__ = ["Reason", "Staged", "connect", "stage"]
+__all__ = ["Reason", "Staged", "connect", "repeated", "stage"]
 
 _MEMORY = "2GB"
+_SORTED = 1 << 24
+"""Hashes of keys sorted at a time, 8 bytes each."""
 _KEYS = {"orders": "order_id", "customers": "customer"}
 _MOMENTS = {"orders": "ordered_at", "exposures": "at", "costs": "day"}
 _ADVICE = "; declare lines = true if a row is one line of an order"
@@ -127,9 +129,33 @@ def _fast(
     engine.execute(queries.view_parquet("incoming", incoming))
     read, bad, staged = _row(engine, judge.tally())
     key = _KEYS.get(plan.what)
-    if bad or (key and not plan.lines and _row(engine, judge.repeats(key))[0]):
+    if bad or (key and not plan.lines and repeated(engine, key, staged)):
         return None
     return _dated(engine, plan, Staged(read, 0, 0, staged, incoming))
+
+
+def repeated(engine: duckdb.DuckDBPyConnection, key: str, rows: int) -> bool:
+    """Whether any key of `incoming` is there twice: only keys whose hash comes again are compared.
+
+    Sorted numbers cost the half of a hash table, and so many at a time a bounded memory.
+
+    Args:
+        engine: holds `incoming`.
+        key: its column.
+        rows: how many it has.
+    """
+    import numpy as np  # noqa: PLC0415  (heavy)
+
+    parts = rows // _SORTED + 1
+    for part in range(parts):
+        found = engine.execute(judge.hashes(key, part, parts)).fetchnumpy()["hash"]
+        found.sort()
+        again = np.unique(found[1:][found[1:] == found[:-1]])
+        if again.size:
+            engine.register("again", {"hash": again})
+            if _row(engine, judge.repeats(key))[0]:
+                return True
+    return False
 
 
 def _long(engine: duckdb.DuckDBPyConnection, source: Source, plan: Plan, folder: Path) -> Staged:

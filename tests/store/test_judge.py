@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from loyalty_exp.store.queries import judge
+from loyalty_exp.store import etl
 
 # Two of ten million ids of a synthetic company that DuckDB 1.5 gives one hash.
 ONE_HASH = ("O000024892102004", "O000024392102001")
@@ -21,8 +21,12 @@ ONE_HASH = ("O000024892102004", "O000024392102001")
         ((), False),
     ],
 )
-def test_only_equal_ids_repeat(ids: tuple[str, ...], repeated: bool) -> None:
+@pytest.mark.parametrize("at_a_time", [1, 2, 1_000])
+def test_only_equal_ids_repeat(
+    ids: tuple[str, ...], repeated: bool, at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(etl, "_SORTED", at_a_time)
     with duckdb.connect() as engine:
         engine.execute("CREATE TABLE incoming (order_id VARCHAR)")
         engine.execute("INSERT INTO incoming SELECT unnest(?::VARCHAR[])", [list(ids)])
-        assert engine.execute(judge.repeats("order_id")).fetchall() == [(repeated,)]
+        assert etl.repeated(engine, "order_id", len(ids)) is repeated

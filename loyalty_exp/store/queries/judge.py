@@ -22,6 +22,7 @@ __all__ = [
     "drop",
     "duplicates",
     "extent",
+    "hashes",
     "ignored",
     "judged",
     "no_duplicates",
@@ -84,10 +85,14 @@ def drop(table: str) -> str:
     return f"DROP TABLE {table}"
 
 
+def hashes(key: str, part: int, parts: int) -> str:
+    """The hash of every key in one of so many parts."""
+    return f"SELECT hash({key}) AS hash FROM incoming WHERE hash({key}) % {parts} = {part}"
+
+
 def repeats(key: str) -> str:
-    """Whether any key is there twice: only keys whose hash comes again are looked at."""
-    again = f"SELECT hash({key}) FROM incoming GROUP BY 1 HAVING count(*) > 1"
-    twice = f"SELECT 1 FROM incoming WHERE hash({key}) IN ({again}) GROUP BY {key}"
+    """Whether any key is there twice, among those whose hash is in the table `again`."""
+    twice = f"SELECT 1 FROM incoming WHERE hash({key}) IN (SELECT hash FROM again) GROUP BY {key}"
     return f"SELECT EXISTS({twice} HAVING count(*) > 1)"
 
 
