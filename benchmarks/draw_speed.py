@@ -84,7 +84,7 @@ def counted(connection: sa.Connection) -> tuple[list[float], Draw]:
 def draw_in_memory(connection: sa.Connection) -> None:
     """The arm of every unit."""
     cuts, drawn = counted(connection)
-    armed = queries.armed(queries.numbered(drawn, cuts), drawn)
+    armed = queries.drawn_audience(drawn, cuts)
     kept = sa.Table(
         "drawn_units",
         sa.MetaData(),

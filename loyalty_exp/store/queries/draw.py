@@ -25,19 +25,18 @@ __all__ = [
     "Draw",
     "Exclusion",
     "Population",
-    "armed",
     "assign",
     "audience",
     "band_quantiles",
     "candidates",
     "candidates_of",
     "count_strata",
+    "drawn_audience",
     "enrolled_in",
     "flow",
     "held_out",
     "in_strata",
     "members_of",
-    "numbered",
     "redrawn_differences",
     "roster_of",
     "roster_sum",
@@ -324,27 +323,27 @@ def stratum_sizes() -> sa.Select[Any]:
     return sa.select(strata.c.stratum, strata.c.units).order_by(strata.c.stratum)
 
 
-def in_strata(cuts: Sequence[float], kept: sa.FromClause = strata) -> sa.Join:
+def in_strata(cuts: Sequence[float]) -> sa.Join:
     """The audience, each unit beside its row of `strata`."""
-    same = sa.and_(kept.c.declared == audience.c.declared, kept.c.band == _band(cuts))
-    return audience.join(kept, same)
+    same = sa.and_(strata.c.declared == audience.c.declared, strata.c.band == _band(cuts))
+    return audience.join(strata, same)
 
 
-def numbered(drawn: Draw, cuts: Sequence[float]) -> sa.Subquery:
-    """Units of the audience with their segment and the number of their stratum in the draw."""
-    places = _places(drawn)
-    known = (
-        sa.select(strata, places.c.number)
-        .join_from(strata, places, strata.c.stratum == places.c.stratum)
-        .subquery("known")
+def drawn_audience(drawn: Draw, cuts: Sequence[float]) -> sa.Subquery:
+    """The units of the audience with their segment, stratum and arm."""
+    units = sa.select(
+        audience.c.unit, audience.c.segment, audience.c.declared, _band(cuts).label("band")
     )
-    units = sa.select(audience.c.unit, audience.c.segment, known.c.number)
-    return units.select_from(in_strata(cuts, known)).subquery("units")
+    listed = _listed(drawn)
+    named = strata.join(listed, strata.c.stratum == listed.c.stratum)
+    keys = (strata.c.declared, strata.c.band)
+    shares = sa.select(*keys, *listed.c).select_from(named).cte("shares")
+    return _armed(units.subquery("units"), shares, drawn, [key.name for key in keys])
 
 
 def assign(drawn: Draw, cuts: Sequence[float], population: Population) -> sa.Insert:
     """Insert the assignments of the audience: a row a customer, all of a unit in its arm."""
-    roster = roster_of(armed(numbered(drawn, cuts), drawn), population)
+    roster = roster_of(drawn_audience(drawn, cuts), population)
     selected = sa.select(
         sa.literal(drawn.campaign),
         sa.literal(drawn.wave),
@@ -370,9 +369,9 @@ def redrawn_differences(drawn: Draw) -> sa.Select[Any]:
         .group_by(assignments.c.unit, assignments.c.stratum)
         .subquery("units")
     )
-    places = _places(drawn)
-    known = sa.select(units, places.c.number).join(places, units.c.stratum == places.c.stratum)
-    again = armed(known.subquery("known"), _with_nowhere(drawn))
+    recipe = _with_nowhere(drawn)
+    shares = sa.select(_listed(recipe)).cte("shares")
+    again = _armed(units, shares, recipe, ["stratum"])
     agreed = sa.select(sa.func.count()).where(again.c.arm == again.c.kept, again.c.arms == 1)
     total = sa.select(sa.func.count()).select_from(units)
     return sa.select(total.scalar_subquery() - agreed.scalar_subquery())
@@ -414,7 +413,7 @@ def roster_sum(campaign: str, wave: int) -> sa.Select[Any]:
     )
 
 
-def armed(units: sa.FromClause, drawn: Draw) -> sa.Subquery:
+def _armed(units: sa.FromClause, shares: sa.CTE, drawn: Draw, keys: Sequence[str]) -> sa.Subquery:
     """Units with the label of their stratum and their arm; the last arm takes all that is left.
 
     Nobody needs the place of every unit, only the unit at which each arm gives way to the next:
@@ -422,99 +421,101 @@ def armed(units: sa.FromClause, drawn: Draw) -> sa.Subquery:
     few bins in which that happens are put in order.
 
     Args:
-        units: with the column `number`, the place of the stratum in the draw.
+        units: with the keys.
+        shares: keys, stratum, arm and `upto`: how many units come up to the end of the arm.
         drawn: the recipe.
+        keys: columns that tell the strata apart; a label of its own costs as much as the digest.
     """
     digest = sa.func.md5(sa.func.concat(f"{drawn.salt}:", units.c.unit)).label("digest")
     keyed = sa.select(units, digest).cte("keyed")
-    places, ends = _places(drawn), _ends(keyed, drawn)
+    ends = _ends(keyed, shares, keys, len(drawn.arms) - 1)
     whens = []
     for place, arm in enumerate(drawn.arms[:-1]):
         after, unit = ends.c[f"digest{place}"], ends.c[f"unit{place}"]
         earlier = sa.or_(keyed.c.digest < after, keyed.c.unit < unit)
         whens.append((sa.and_(keyed.c.digest <= after, earlier), arm))
-    kept = [column for column in keyed.c if column.name not in {"stratum", "number", "digest"}]
+    kept = [column for column in keyed.c if column.name not in {*keys, "digest"}]
     return (
-        sa.select(*kept, places.c.stratum, sa.case(*whens, else_=drawn.arms[-1]).label("arm"))
-        .join_from(keyed, ends, keyed.c.number == ends.c.number)
-        .join(places, places.c.number == ends.c.number)
+        sa.select(*kept, ends.c.stratum, sa.case(*whens, else_=drawn.arms[-1]).label("arm"))
+        .join_from(keyed, ends, _same(keyed, ends, keys))
         .subquery("drawn")
     )
 
 
-def _ends(keyed: sa.CTE, drawn: Draw) -> sa.Subquery:
-    """Digest and unit of the first unit after every arm but the last, a row a stratum.
+def _same(left: sa.FromClause, right: sa.FromClause, keys: Sequence[str]) -> sa.ColumnElement[bool]:
+    return sa.and_(*(left.c[key] == right.c[key] for key in keys))
+
+
+def _ends(keyed: sa.CTE, shares: sa.CTE, keys: Sequence[str], arms: int) -> sa.Subquery:
+    """Digest and unit of the first unit after so many arms, a row a stratum.
 
     An arm that reaches to the last unit ends at AFTER_ALL.
     """
-    shares = _shares(drawn)
-    near = _narrowed(_narrowed(keyed, shares, 1), shares, 2)
+    near = _narrowed(_narrowed(keyed, shares, keys, 1), shares, keys, 2)
     within = sa.func.row_number().over(
-        partition_by=(near.c.number, near.c.below), order_by=(near.c.digest, near.c.unit)
+        partition_by=[*(near.c[key] for key in keys), near.c.below],
+        order_by=(near.c.digest, near.c.unit),
     )
     placed = sa.select(near, (near.c.below + within).label("place")).subquery("placed")
     digest = sa.func.coalesce(placed.c.digest, AFTER_ALL, type_=sa.Text)
     unit = sa.func.coalesce(placed.c.unit, "", type_=sa.Text)
     columns = [
         sa.func.max(sa.case((shares.c.arm == place, value))).label(f"{name}{place}")
-        for place in range(len(drawn.arms) - 1)
+        for place in range(arms)
         for name, value in (("digest", digest), ("unit", unit))
     ]
-    after = sa.and_(placed.c.number == shares.c.number, placed.c.place == shares.c.upto + 1)
+    after = sa.and_(_same(placed, shares, keys), placed.c.place == shares.c.upto + 1)
+    strata = [shares.c[name] for name in dict.fromkeys((*keys, "stratum"))]
     return (
-        sa.select(shares.c.number, *columns)
+        sa.select(*strata, *columns)
         .select_from(shares.outerjoin(placed, after))
-        .group_by(shares.c.number)
+        .group_by(*strata)
         .subquery("ends")
     )
 
 
-def _narrowed(rows: sa.CTE, shares: sa.CTE, digit: int) -> sa.CTE:
+def _narrowed(rows: sa.CTE, shares: sa.CTE, keys: Sequence[str], digit: int) -> sa.CTE:
     """The rows of the bins, by one digit, that hold the first unit after an arm.
 
     Args:
-        rows: number, unit, digest and, unless they are whole strata, `below`: how many units of
-            the stratum come before all rows with the same number and below.
+        rows: keys, unit, digest and, unless they are whole strata, `below`: how many units of the
+            stratum come before all rows with the same keys and below.
         shares: where the arms end.
+        keys: columns that tell the strata apart.
         digit: the place of the digit in the digest, from 1.
     """
+    group = [name for name in (*keys, "below") if name in rows.c]
     rest = rows.c.digest if digit == 1 else sa.func.substr(rows.c.digest, digit)
-    group = [rows.c[name] for name in ("number", "below") if name in rows.c]
-    keys = [*group, sa.func.ascii(rest).label("bin")]
-    cells = sa.select(*keys).subquery()
+    bin_ = sa.func.ascii(rest).label("bin")
+    cells = sa.select(*(rows.c[name] for name in group), bin_).subquery()
     counted = sa.select(cells, sa.func.count().label("n")).group_by(*cells.c).subquery()
-    within = [counted.c[column.name] for column in group]
-    total = sa.func.sum(counted.c.n).over(partition_by=within, order_by=counted.c.bin)
+    total = sa.func.sum(counted.c.n).over(
+        partition_by=[counted.c[name] for name in group], order_by=counted.c.bin
+    )
     upto = sa.cast(counted.c.get("below", sa.literal_column("0")) + total, sa.BigInteger)
     bins = sa.select(counted, (upto - counted.c.n).label("start"), upto.label("upto")).subquery()
     holds = sa.and_(
-        bins.c.number == shares.c.number,
-        bins.c.start <= shares.c.upto,
-        bins.c.upto > shares.c.upto,
+        _same(bins, shares, keys), bins.c.start <= shares.c.upto, bins.c.upto > shares.c.upto
     )
     split = sa.select(bins).where(sa.exists().select_from(shares).where(holds)).subquery()
-    same = sa.and_(*(key == split.c[key.name] for key in keys))
+    kept = [rows.c[name] for name in (*keys, "unit", "digest")]
     return (
-        sa.select(rows.c.number, rows.c.unit, rows.c.digest, split.c.start.label("below"))
-        .join_from(rows, split, same)
+        sa.select(*kept, split.c.start.label("below"))
+        .join_from(rows, split, sa.and_(_same(rows, split, group), bin_ == split.c.bin))
         .cte(f"near{digit}")
     )
 
 
-def _places(drawn: Draw) -> sa.Subquery:
-    """The number of each stratum: its place in the draw."""
-    listed = sa.values(sa.column("stratum", sa.Text), sa.column("number", sa.Integer), name="named")
-    data = [(row.stratum, number) for number, row in enumerate(drawn.strata)]
-    return sa.select(listed.data(data)).subquery("places")
-
-
-def _shares(drawn: Draw) -> sa.CTE:
+def _listed(drawn: Draw) -> sa.FromClause:
     """How many units of each stratum come up to the end of each arm but the last."""
-    names = ("number", "arm", "upto")
-    listed = sa.values(*(sa.column(name, sa.Integer) for name in names), name="listed")
+    columns = (
+        sa.column("stratum", sa.Text),
+        sa.column("arm", sa.Integer),
+        sa.column("upto", sa.Integer),
+    )
     data = [
-        (number, arm, upto)
-        for number, row in enumerate(drawn.strata)
+        (row.stratum, arm, upto)
+        for row in drawn.strata
         for arm, upto in enumerate(itertools.accumulate(row.counts[:-1]))
     ]
-    return sa.select(listed.data(data)).cte("shares")
+    return sa.select(sa.values(*columns, name="listed").data(data)).subquery("listed")
