@@ -16,7 +16,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable, DropTable
-from sqlalchemy.sql import visitors
 
 from loyalty_exp.store import tables
 from loyalty_exp.store.engines import Store
@@ -414,8 +413,16 @@ def _arrow(batch: Any) -> Any:
 
 
 def _tables_of(statement: Any) -> frozenset[str]:
-    """Names of all tables that a statement reads or writes."""
-    found = {each.name for each in visitors.iterate(statement) if isinstance(each, sa.Table)}
+    """Names of all tables that a statement reads or writes; what it uses twice is seen once."""
+    found, seen, left = set(), {}, [statement]
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        seen[id(each)] = each
+        if isinstance(each, sa.Table):
+            found.add(each.name)
+        left.extend(each.get_children())
     if isinstance(statement, sa.Insert | sa.Update | sa.Delete):
         found.add(_name_of(statement.table))
     if isinstance(statement, sa.Insert) and statement.select is not None:
