@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.store import tables
+from loyalty_exp.store.queries.functions import kept_columns
 from loyalty_exp.store.queries.parse import identifier, literal
 
 __all__ = [
@@ -116,20 +117,14 @@ def erased_units(campaign: str, wave: int) -> sa.Select[Any]:
 
 def pushed_tables() -> sa.Select[Any]:
     """Names of the tables that lists were pushed to, known by their columns."""
-    columns = sa.table(
-        "columns",
-        sa.column("table_schema", sa.Text),
-        sa.column("table_name", sa.Text),
-        sa.column("column_name", sa.Text),
-        schema="information_schema",
-    )
+    columns = kept_columns.c
     return (
-        sa.select(columns.c.table_name)
-        .where(columns.c.table_schema == sa.func.current_schema())
-        .where(columns.c.column_name.in_(PUSHED))
-        .group_by(columns.c.table_name)
+        sa.select(columns.table_name)
+        .where(columns.table_schema == sa.func.current_schema())
+        .where(columns.column_name.in_(PUSHED))
+        .group_by(columns.table_name)
         .having(sa.func.count() == len(PUSHED))
-        .order_by(columns.c.table_name)
+        .order_by(columns.table_name)
     )
 
 

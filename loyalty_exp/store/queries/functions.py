@@ -21,9 +21,20 @@ __all__ = [
     "exact_sum",
     "exact_total",
     "highest_bit",
+    "kept_columns",
     "md5",
     "quantile",
 ]
+
+
+kept_columns = sa.table(
+    "columns",
+    sa.column("table_schema", sa.Text),
+    sa.column("table_name", sa.Text),
+    sa.column("column_name", sa.Text),
+    schema="information_schema",
+)
+"""The catalogue of an engine: a row a column of its tables."""
 
 
 class days_between(GenericFunction[int]):  # noqa: N801 - SQL functions are lower case

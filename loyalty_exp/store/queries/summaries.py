@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.store import tables
-from loyalty_exp.store.queries.functions import bits_together, exact_sum
+from loyalty_exp.store.queries.functions import bits_together, exact_sum, kept_columns
 from loyalty_exp.store.queries.rhythm import first_channels, gaps
 from loyalty_exp.store.queries.spend import date_of_last, days_of
 
@@ -72,17 +72,11 @@ def drop_touched_rhythms() -> sa.Delete:
 
 def days_column() -> sa.Select[Any]:
     """A row where the roll-up keeps the days with an order; stores before version 0.1.0 did not."""
-    columns = sa.table(
-        "columns",
-        sa.column("table_schema", sa.Text),
-        sa.column("table_name", sa.Text),
-        sa.column("column_name", sa.Text),
-        schema="information_schema",
-    )
-    return sa.select(columns.c.column_name).where(
-        columns.c.table_schema == sa.func.current_schema(),
-        columns.c.table_name == tables.customer_month.name,
-        columns.c.column_name == tables.customer_month.c.days.name,
+    columns = kept_columns.c
+    return sa.select(columns.column_name).where(
+        columns.table_schema == sa.func.current_schema(),
+        columns.table_name == tables.customer_month.name,
+        columns.column_name == tables.customer_month.c.days.name,
     )
 
 
