@@ -71,7 +71,7 @@ def drop_touched_rhythms() -> sa.Delete:
 
 
 def days_column() -> sa.Select[Any]:
-    """A row where the roll-up keeps the days with an order; stores before version 0.1.0 did not."""
+    """A row where the roll-up keeps the days with an order; the earliest stores did not."""
     columns = kept_columns.c
     return sa.select(columns.column_name).where(
         columns.table_schema == sa.func.current_schema(),
