@@ -84,11 +84,7 @@ def check_windows(
     _whole(year1, year2, days)
     remarks = [*_edges(year1, year2, days, known_until)]
     if year1.days != year2.days:
-        longer = "year 1" if year1.days > year2.days else "year 2"
-        remarks.append(
-            f"The calendar gives {longer} {abs(year1.days - year2.days)} more day(s): "
-            f"{year1.days} days against {year2.days}."
-        )
+        remarks.append(f"The calendar gives year 1 {year1.days} days, and year 2 {year2.days}.")
     if months % 12:
         remarks.append("The windows are of different seasons: part of the change is the season.")
     if days[0] >= year1.start:
@@ -149,9 +145,9 @@ def _edges(
         )
     remarks = []
     if early > 0:
-        remarks.append(f"The first {early} day(s) of year 1 hold no order: not loaded, or quiet.")
+        remarks.append(f"Year 1 holds no order before {days[0]}: not loaded, or quiet.")
     if late > 0:
-        remarks.append(f"The last {late} day(s) of year 2 hold no order: not loaded, or quiet.")
+        remarks.append(f"Year 2 holds no order after {last}: not loaded, or quiet.")
     return remarks
 
 

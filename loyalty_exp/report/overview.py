@@ -374,7 +374,7 @@ def data_section(t: Tongue, results: Sequence[CampaignResult]) -> Section:
                 Cell(t.number(load.rows_loaded), load.rows_loaded),
                 Cell(t.number(load.rows_set_aside), load.rows_set_aside),
                 Cell(t.number(load.rows_ignored), load.rows_ignored),
-                Cell(load.digest[:16], tone="muted"),
+                Cell(load.digest[:12], tone="muted"),
             )
         )
         for load in loads

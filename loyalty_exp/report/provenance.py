@@ -218,7 +218,7 @@ def foot(t: Tongue, result: CampaignResult, *, alone: bool = True) -> Foot:
             "name": load.name,
             "read": t.number(load.rows_read),
             "aside": t.number(load.rows_set_aside),
-            "digest": load.digest[:16],
+            "digest": load.digest[:12],
         }
         facts.append((t.gettext(load.what), text % values))
     facts.append((_("Versions"), f"loyalty_exp {source.version}, {source.engine}"))

@@ -44,17 +44,15 @@ PATTERNS = (
         "Break-even is a share of margin; the effect detected is one on %(metric)s. They compare "
         "as far as margin follows it in proportion."
     ),
-    N_("The calendar gives %(year)s %(more)s more day(s): %(one)s days against %(two)s."),
-    N_("The first %(days)s day(s) of %(year)s hold no order: not loaded, or quiet."),
-    N_("The last %(days)s day(s) of %(year)s hold no order: not loaded, or quiet."),
+    N_("The calendar gives year 1 %(one)s days, and year 2 %(two)s."),
+    N_("Year 1 holds no order before %(day)s: not loaded, or quiet."),
+    N_("Year 2 holds no order after %(day)s: not loaded, or quiet."),
     N_("began before year 2 and ran on, so that its market holds them: %(campaigns)s"),
     N_("several campaigns reached it (%(campaigns)s): effects that overlap are not added up"),
 )
 """Remarks with figures in them: `parts.said` puts the figures into the other words."""
 
 SAYINGS = (
-    N_("year 1"),
-    N_("year 2"),
     # segments of the built-in schemes
     N_("Champions"),
     N_("Loyal"),

@@ -276,8 +276,8 @@ def _component(t: Tongue, name: str) -> str:
         "lost": _("Lost customers"),
         "new": _("New customers"),
         "reactivated": _("Customers who came back"),
-        "frequency": _("Customers kept: how often"),
-        "basket": _("Customers kept: how much"),
+        "frequency": _("Frequency of customers kept"),
+        "basket": _("Basket of customers kept"),
     }
     return known.get(name, name.replace("_", " "))
 

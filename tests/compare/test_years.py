@@ -261,14 +261,14 @@ def test_unlike_windows_are_refused(
 @pytest.mark.parametrize(
     ("year1", "year2", "days", "remark"),
     [
-        (YEAR1, YEAR2, ("2018-01-01", "2021-12-31"), "gives year 2 1 more day"),
+        (YEAR1, YEAR2, ("2018-01-01", "2021-12-31"), "gives year 1 365 days, and year 2 366"),
         (YEAR1, YEAR2, ("2019-01-01", "2021-12-31"), "count as new"),
-        (YEAR1, YEAR2, ("2018-01-01", "2020-12-29"), "last 2 day"),
-        (YEAR1, YEAR2, ("2019-01-03", "2021-12-29"), "first 2 day"),
+        (YEAR1, YEAR2, ("2018-01-01", "2020-12-29"), "no order after 2020-12-29"),
+        (YEAR1, YEAR2, ("2019-01-03", "2021-12-29"), "no order before 2019-01-03"),
         ((dt.date(2019, 1, 1), dt.date(2019, 6, 30)), (dt.date(2019, 7, 1), dt.date(2019, 12, 31)),
          ("2018-01-01", "2021-12-31"), "different seasons"),
         ((dt.date(2019, 3, 15), dt.date(2020, 3, 14)), (dt.date(2020, 3, 15), dt.date(2021, 3, 14)),
-         ("2018-01-01", "2021-12-31"), "gives year 1 1 more day"),
+         ("2018-01-01", "2021-12-31"), "gives year 1 366 days, and year 2 365"),
     ],
 )  # fmt: skip
 def test_what_must_be_said_is_said(

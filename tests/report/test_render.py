@@ -295,10 +295,9 @@ def test_causes_are_told_as_proven_or_not_the_most_money_first() -> None:
 
 
 def test_remarks_of_the_comparison_keep_their_figures() -> None:
-    calendar = "The calendar gives year 1 1 more day(s): 366 days against 365."
+    calendar = "The calendar gives year 1 366 days, and year 2 365."
     assert said(Tongue("en"), calendar) == calendar
     text = said(Tongue("fr"), calendar)
-    assert "année 1" in text
     assert "366" in text
     assert "365" in text
     several = causes(
