@@ -54,7 +54,7 @@ audit: $(INSTALLED)  ## known vulnerabilities, where a service can be asked; fil
 test-engines: $(INSTALLED)  ## every engine at hand: PostgreSQL, Spark where there is Java, dialects
 	sh .ci/debian-packages
 	sh .ci/spark $(BIN)/python
-	$(BIN)/pytest tests/engines
+	$(BIN)/pytest tests/engines --ignore tests/engines/test_warehouses.py
 	$(PYTHON) -m venv .venv-warehouses  # the vendors' packages do not agree with our pins
 	.venv-warehouses/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,warehouses]'
 	.venv-warehouses/bin/pytest -W default tests/engines/test_warehouses.py
