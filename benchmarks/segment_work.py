@@ -50,7 +50,7 @@ def features(
 def rhythm(folder: Path, home: Path) -> Callable[[], int]:
     """What a load keeps of every customer's rhythm, from the roll-up; committed."""
     from loyalty_exp.store.engines import open_store
-    from loyalty_exp.store.queries.summaries import build_customer_rhythm
+    from loyalty_exp.store.rhythms import keep_rhythms
 
     store = open_store(f"duckdb:///{home / 'own.duckdb'}")
     with store.write() as connection:
@@ -59,7 +59,7 @@ def rhythm(folder: Path, home: Path) -> Callable[[], int]:
 
     def build() -> int:
         with store.write() as connection:
-            connection.execute(build_customer_rhythm(channels=False))
+            keep_rhythms(connection, whole=True, channels=False)
         return 0
 
     return build

@@ -19,6 +19,7 @@ from loyalty_exp.store.etl import Staged, connect
 from loyalty_exp.store.queries import load as reading
 from loyalty_exp.store.queries import merge as queries
 from loyalty_exp.store.queries import summaries
+from loyalty_exp.store.rhythms import keep_rhythms
 
 if TYPE_CHECKING:
     from loyalty_exp.store.split import SplitConnection
@@ -124,7 +125,7 @@ def keep_summaries(connection: sa.Connection, *, whole: bool = True) -> None:
     if not whole:
         connection.execute(summaries.drop_touched_rhythms())
     channels = connection.execute(summaries.any_channel()).first() is not None
-    connection.execute(summaries.build_customer_rhythm(whole=whole, channels=channels))
+    keep_rhythms(connection, whole=whole, channels=channels)
 
 
 def _update_orders(

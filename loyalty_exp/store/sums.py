@@ -25,7 +25,7 @@ from loyalty_exp.store.queries.streams import (
     numbers,
 )
 
-__all__ = ["GroupSums", "read_sums"]
+__all__ = ["GroupSums", "batches", "read_sums"]
 
 Floats = NDArray[np.float64]
 
@@ -136,10 +136,10 @@ def _streamed(
     totals = _Totals(terms, [[int(n) for *_, n in each] for each in sizes])
     if len(windows) == 1:
         groups = [(str(arm), str(segment)) for arm, segment, _ in sizes[0]]
-        blocks = _blocks(window, _batches(connection, flow_rows(window, groups)))
+        blocks = _blocks(window, batches(connection, flow_rows(window, groups)))
     else:
         places = _places(connection, windows, sizes)
-        blocks = _blocks(window, _batches(connection, numbered_flows(window)), places)
+        blocks = _blocks(window, batches(connection, numbered_flows(window)), places)
     for place, rows in blocks:
         totals.add(place, rows)
     if len(windows) > 1:
@@ -171,7 +171,7 @@ def _places(
         place += range(len(each))
     of_wave, of_place = np.array(wave), np.array(place, dtype=np.int16)
     statement = numbered_places(windows[0].roster, groups)
-    for number, group in _batches(connection, statement, PLACE_VECTORS):
+    for number, group in batches(connection, statement, PLACE_VECTORS):
         found[of_wave[group], number] = of_place[group]
     return found
 
@@ -304,7 +304,7 @@ def _blocks(
         yield block(rest)
 
 
-def _batches(
+def batches(
     connection: sa.Connection, statement: sa.Select[Any], vectors: int = BLOCK_VECTORS
 ) -> Iterator[list[NDArray[Any]]]:
     """Columns of a result, some rows at a time; NULL is 0."""

@@ -68,7 +68,7 @@ customer_month = sa.Table(
 customer_rhythm = sa.Table(
     "customer_rhythm",
     metadata,
-    sa.Column("customer", sa.Text, nullable=False),
+    sa.Column("customer", sa.Text, nullable=False, info=PLAIN),
     sa.Column("last_on", sa.Date, nullable=False, comment="day of the last order"),
     sa.Column("repeat_days", sa.Integer, nullable=False, comment="days with an order, less one"),
     sa.Column("median_gap_days", sa.Double, comment="between these days; NULL with one"),

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -19,11 +20,12 @@ from hypothesis import strategies as st
 
 from loyalty_exp.declare.sources import Data, Orders
 from loyalty_exp.errors import StoreError
-from loyalty_exp.store import tables
+from loyalty_exp.store import rhythms, tables
 from loyalty_exp.store.engines import Store, open_store
 from loyalty_exp.store.erase import forget_person
 from loyalty_exp.store.load import Expected, load
 from loyalty_exp.store.queries.features import features
+from loyalty_exp.store.queries.rhythm import gaps
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 FIRST = dt.datetime(2024, 1, 30, 9)
@@ -142,3 +144,33 @@ def test_a_store_without_the_days_is_made_anew_by_the_next_load(tmp_path: Path) 
         rolled, rhythms = by_hand(list(connection.execute(sa.select(tables.orders))))
         assert kept(connection, tables.customer_month) == rolled
         assert kept(connection, tables.customer_rhythm) == rhythms
+
+
+def test_rhythms_are_the_same_by_the_engine_and_in_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks of 2,048 months; customers of one day only, of refunds, of every day of a month."""
+    monkeypatch.setattr(rhythms, "_VECTORS", 1)
+    random = np.random.default_rng(7)
+    customers = random.integers(0, 900, 12_000)
+    days = np.where(customers == 5, np.arange(12_000) % 366, random.integers(0, 1200, 12_000))
+    rows = {
+        number: (f"{customer:03d}", int(day), "-1" if number % 9 == 0 else "10.1", "")
+        for number, (customer, day) in enumerate(zip(customers, days, strict=True))
+    }
+    rows[-1] = ("once", 0, "10.1", "")
+    store = open_store(f"duckdb:///{tmp_path}/store.duckdb")
+    read(store, tmp_path, 1, rows)
+    counted = gaps()
+    names = ("customer", "last_on", "repeat_days", "median_gap_days")
+    with store.read() as connection:
+        by_engine = set(connection.execute(sa.select(*(counted.c[name] for name in names))))
+        in_process = {row[:4] for row in kept(connection, tables.customer_rhythm)}
+        assert in_process == by_engine
+        assert ("once", FIRST.date(), 0, None) in in_process
+        assert len(in_process) == len({row[0] for row in rows.values() if row[2] != "-1"})
+    with store.write() as connection:
+        few = tables.customer_rhythm.c.customer < "300"
+        connection.execute(tables.customer_rhythm.delete().where(few))
+        rhythms.keep_rhythms(connection, whole=False, channels=True)
+        assert {row[:4] for row in kept(connection, tables.customer_rhythm)} == by_engine

@@ -17,7 +17,7 @@ from loyalty_exp.store.queries.functions import bits_in_both, days_between, high
 from loyalty_exp.store.queries.spend import date_of_first, date_of_last, last_of_month
 from loyalty_exp.store.tables import customer_month, customer_rhythm, orders
 
-__all__ = ["first_channels", "gaps", "rhythm", "usual_gap"]
+__all__ = ["counted_gaps", "days_in_order", "first_channels", "gaps", "rhythm", "usual_gap"]
 
 Expression = sa.ColumnElement[Any]
 
@@ -59,7 +59,7 @@ def usual_gap(of: sa.CTE) -> sa.Subquery:
 
 
 def gaps(who: sa.Select[Any] | None = None, as_of: dt.date | None = None) -> sa.Subquery:
-    """`customer`, `repeat_days`, `median_gap_days` and `latest`, as `date_of_last` reads it.
+    """`customer`, `last_on`, `repeat_days` and `median_gap_days`, as the engine counts them.
 
     Args:
         who: one column of customers; None for all.
@@ -86,9 +86,54 @@ def gaps(who: sa.Select[Any] | None = None, as_of: dt.date | None = None) -> sa.
             found.c.customer,
             sa.cast(sa.func.count(found.c.gap), sa.Integer).label("repeat_days"),
             sa.cast(sa.func.median(found.c.gap), sa.Double).label("median_gap_days"),
-            sa.func.max(found.c.month).label("latest"),
+            date_of_last(sa.func.max(found.c.month)).label("last_on"),
         )
         .group_by(found.c.customer)
+        .subquery()
+    )
+
+
+_row = sa.literal_column("customer_month.rowid", sa.BigInteger)
+"""The place of a row of the roll-up, which holds within a transaction of the embedded engine."""
+
+
+def days_in_order(missing: sa.ColumnElement[bool] | None = None) -> sa.Select[Any]:
+    """Months with an order, those of a customer together, to be counted in process.
+
+    Args:
+        missing: which rows of the roll-up; None for all, just made and so in order as they lie.
+
+    Returns:
+        A statement of whether another customer begins, the place of the row, the month, and its
+        days.
+    """
+    kept = customer_month.c
+    months = sa.select(_row.label("row"), kept.customer, kept.month, kept.days)
+    months = months.where(kept.days > 0)
+    if missing is not None:
+        months = months.where(missing).order_by(kept.customer)
+    ordered = months.subquery().c
+    begins = ordered.customer != sa.func.lag(ordered.customer).over()
+    return sa.select(sa.func.coalesce(begins, sa.true()), ordered.row, ordered.month, ordered.days)
+
+
+def counted_gaps(name: str) -> sa.Subquery:
+    """What `gaps` gives, from a view of what was counted in process.
+
+    Args:
+        name: of the view: `row`, a row of the customer in the roll-up, and what `gaps` gives.
+    """
+    columns = ("row", "last_on", "repeat_days", "median_gap_days")
+    counted = sa.table(name, *map(sa.column, columns))
+    again = counted.c.repeat_days > 0
+    return (
+        sa.select(
+            customer_month.c.customer,
+            sa.cast(counted.c.last_on, sa.Date).label("last_on"),
+            sa.cast(counted.c.repeat_days, sa.Integer).label("repeat_days"),
+            sa.case((again, counted.c.median_gap_days)).label("median_gap_days"),
+        )
+        .join_from(customer_month, counted, counted.c.row == _row)
         .subquery()
     )
 

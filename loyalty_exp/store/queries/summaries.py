@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from loyalty_exp.store import tables
 from loyalty_exp.store.queries.functions import bits_together, exact_sum, kept_columns
 from loyalty_exp.store.queries.rhythm import first_channels, gaps
-from loyalty_exp.store.queries.spend import date_of_last, days_of
+from loyalty_exp.store.queries.spend import days_of
 
 __all__ = [
     "any_channel",
@@ -23,6 +23,7 @@ __all__ = [
     "days_column",
     "drop_touched_rhythms",
     "touched",
+    "without_rhythm",
 ]
 
 touched = sa.Table(
@@ -86,31 +87,31 @@ def any_channel() -> sa.Select[Any]:
     return sa.select(orders.order_id).where(orders.channel.is_not(None)).limit(1)
 
 
-def build_customer_rhythm(*, whole: bool = True, channels: bool = True) -> sa.Insert:
+def without_rhythm() -> sa.ColumnElement[bool]:
+    """Whether the customer of a row of the roll-up has no rhythm yet."""
+    known = tables.customer_rhythm.c.customer == tables.customer_month.c.customer
+    return sa.not_(sa.exists().where(known))
+
+
+def build_customer_rhythm(
+    *, whole: bool = True, channels: bool = True, counted: sa.Subquery | None = None
+) -> sa.Insert:
     """The rhythm of customers who order, from the roll-up; the first channel from their orders.
 
     Args:
         whole: of all customers, into an empty table; else of those who are not in it.
         channels: whether any order of the store has a channel.
+        counted: what `gaps` gives, where it was counted already.
     """
-    who = None
-    if not whole:
-        kept = tables.customer_month.c
-        known = sa.exists().where(tables.customer_rhythm.c.customer == kept.customer)
-        who = sa.select(kept.customer).where(sa.not_(known)).distinct()
-    counted = gaps(who)
+    kept = tables.customer_month.c
+    who = None if whole else sa.select(kept.customer).where(without_rhythm()).distinct()
+    counted = gaps(who) if counted is None else counted
     source: sa.FromClause = counted
     channel: sa.ColumnElement[Any] = sa.cast(sa.null(), sa.Text)
     if channels:
         first = first_channels(who)
         source = source.outerjoin(first, first.c.customer == counted.c.customer)
         channel = first.c.first_channel
-    rows = sa.select(
-        counted.c.customer,
-        date_of_last(counted.c.latest),
-        counted.c.repeat_days,
-        counted.c.median_gap_days,
-        channel,
-    ).select_from(source)
     names = [column.name for column in tables.customer_rhythm.columns]
+    rows = sa.select(*(counted.c[name] for name in names[:-1]), channel).select_from(source)
     return tables.customer_rhythm.insert().from_select(names, rows)
