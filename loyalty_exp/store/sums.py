@@ -17,23 +17,20 @@ from numpy.typing import NDArray
 from loyalty_exp.store.engines import capabilities_of
 from loyalty_exp.store.queries.moments import METRICS, Window, group_moments, third_variables
 from loyalty_exp.store.queries.streams import (
-    flow_rows,
-    group_sizes,
-    number_customers,
+    group_members,
+    number_buyers,
+    number_roster,
     numbered_flows,
-    numbered_places,
     numbers,
 )
 
 __all__ = ["GroupSums", "batches", "read_sums"]
 
 Floats = NDArray[np.float64]
+Bits = NDArray[np.uint8]
 
 BLOCK_VECTORS = 32
 """Months of units held at a time, in vectors of 2,048: blocks that stay in the cache."""
-
-PLACE_VECTORS = 512
-"""Rows of rosters held at a time, in vectors: they are only written down."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +54,16 @@ class GroupSums:
     sums: Floats
     products: Floats
     third: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Members:
+    """A group of a wave: arm, segment, units, and a bit for each numbered unit, packed."""
+
+    arm: str
+    segment: str
+    n: int
+    packed: Bits
 
 
 def read_sums(
@@ -88,7 +95,8 @@ def _sharing(windows: Sequence[Window]) -> list[list[int]]:
     shares: dict[object, list[int]] = {}
     for place, window in enumerate(windows):
         alone = window.with_exposures or not window.by_customer
-        same = replace(window, campaign="", wave=0, redemption_cost=())
+        same = replace(window, campaign="", wave=0, cap=None, redemption_cost=())
+        same = replace(same, priced_contacts=(), vouchers_in_orders=False)
         shares.setdefault(place if alone else same, []).append(place)
     return list(shares.values())
 
@@ -130,58 +138,45 @@ def _streamed(
     connection: sa.Connection, windows: Sequence[Window], third: Sequence[tuple[str, str]]
 ) -> list[list[GroupSums]]:
     """Sums of every group of waves that share their months, always added up in the same order."""
-    window = windows[0]
-    sizes = [connection.execute(group_sizes(each)).all() for each in windows]
-    terms = _Terms(window, third)
-    totals = _Totals(terms, [[int(n) for *_, n in each] for each in sizes])
-    if len(windows) == 1:
-        groups = [(str(arm), str(segment)) for arm, segment, _ in sizes[0]]
-        blocks = _blocks(window, batches(connection, flow_rows(window, groups)))
-    else:
-        places = _places(connection, windows, sizes)
-        blocks = _blocks(window, batches(connection, numbered_flows(window)), places)
-    for place, rows in blocks:
-        totals.add(place, rows)
-    if len(windows) > 1:
-        numbers.drop(connection)
-    return [
-        totals.finish(wave, [(str(arm), str(segment)) for arm, segment, _ in each])
-        for wave, each in enumerate(sizes)
-    ]
-
-
-def _places(
-    connection: sa.Connection, windows: Sequence[Window], sizes: Sequence[Sequence[Any]]
-) -> NDArray[np.int16]:
-    """Place of every numbered customer among the groups of each wave, (waves, customers).
-
-    A customer outside a wave has the place after its last group.
-    """
+    window = replace(windows[0], cap=None)
+    caps = list(dict.fromkeys(each.cap for each in windows if each.cap is not None))
     numbers.create(connection)
-    connection.execute(number_customers(windows[0]))
-    count = connection.scalar(sa.select(sa.func.count()).select_from(numbers)) or 0
-    found = np.empty((len(windows), count), dtype=np.int16)
-    found[:] = np.array([len(each) for each in sizes], dtype=np.int16)[:, None]
-    groups: list[tuple[str, int, str, str]] = []
-    wave: list[int] = []
-    place: list[int] = []
-    for index, (window, each) in enumerate(zip(windows, sizes, strict=True)):
-        groups += [(window.campaign, window.wave, str(arm), str(part)) for arm, part, _ in each]
-        wave += [index] * len(each)
-        place += range(len(each))
-    of_wave, of_place = np.array(wave), np.array(place, dtype=np.int16)
-    statement = numbered_places(windows[0].roster, groups)
-    for number, group in batches(connection, statement, PLACE_VECTORS):
-        found[of_wave[group], number] = of_place[group]
-    return found
+    connection.execute(number_roster(window) if len(windows) == 1 else number_buyers(window))
+    count = connection.scalar(sa.select(sa.func.max(numbers.c.number))) or 0
+    bits = 8 * (count // 8 + 1)
+    totals = _Totals(_Terms(window, caps, third), windows, _waves(connection, windows, bits), bits)
+    for columns in _whole_units(batches(connection, numbered_flows(window))):
+        first = np.concatenate([[True], columns[0][1:] != columns[0][:-1]])
+        totals.add(columns[0][first], _unit_rows(window, caps, columns, first))
+    numbers.drop(connection)
+    return [totals.finish(wave) for wave in range(len(windows))]
+
+
+def _waves(connection: sa.Connection, windows: Sequence[Window], bits: int) -> list[list[_Members]]:
+    """The groups of each wave."""
+    found: dict[tuple[str, int], list[_Members]] = {}
+    rows = connection.execute(group_members(windows, bits)).all()
+    for campaign, wave, arm, segment, n, members in sorted(rows, key=lambda row: row[:4]):
+        packed = np.frombuffer(members or bytes(bits // 8), dtype=np.uint8)
+        found.setdefault((campaign, wave), []).append(_Members(arm, segment, n, packed))
+    return [found.get((window.campaign, window.wave), []) for window in windows]
 
 
 class _Terms:
-    """What is added up of each unit: variables about a constant, and the terms of third sums."""
+    """What is added up of each unit: variables about a constant, and the terms of third sums.
 
-    def __init__(self, window: Window, third: Sequence[tuple[str, str]]) -> None:
+    The variables are those of the window, and then those of each cap.
+    """
+
+    def __init__(
+        self,
+        window: Window,
+        caps: Sequence[tuple[str, float]],
+        third: Sequence[tuple[str, str]],
+    ) -> None:
         names, m = window.variables, window.months
-        self.p, self.q = len(names), len(third) * (2 * m - 1)
+        self.names, self.caps = names, caps
+        self.p, self.q = len(names) + len(caps) * (m + 1), len(third) * (2 * m - 1)
         self.width = self.p + 3 * self.q + len(third)
         starts = range(0, self.q, 2 * m - 1)
         self.blocks = [
@@ -190,6 +185,15 @@ class _Terms:
         ]
         self.months = m
         self.shift: Floats | None = None
+
+    def places(self, window: Window) -> list[int]:
+        """Where the variables of a wave are."""
+        place = {name: index for index, name in enumerate(self.names)}
+        if window.cap is not None:
+            suffixes = (*range(self.months), "x")
+            start = len(self.names) + self.caps.index(window.cap) * len(suffixes)
+            place |= {f"capped_{suffix}": start + k for k, suffix in enumerate(suffixes)}
+        return [place[name] for name in window.variables]
 
     def of(self, rows: Floats) -> Floats:
         """All terms of some units, (width, units): the centred variables come first."""
@@ -219,89 +223,107 @@ class _Terms:
 
 
 class _Totals:
-    """Sums of the groups of some waves as they grow; the last of a wave are those outside it.
+    """Sums of the groups of some waves as they grow.
 
-    The largest group of a wave is not added up: it is what the others leave of the whole.
+    A wave parts the units of all waves into its groups and those outside it. The largest part is
+    not added up: it is what the others leave of the whole.
     """
 
-    def __init__(self, terms: _Terms, sizes: Sequence[Sequence[int]]) -> None:
-        self.terms, self.sizes = terms, sizes
-        self.largest = [int(np.argmax(each)) for each in sizes]
-        self.added = [
-            (wave, group)
-            for wave, each in enumerate(sizes)
-            for group in range(len(each) + 1)
-            if group != self.largest[wave]
-        ]
-        self.seen, self.seen_of = 0, np.zeros(len(self.added), dtype=np.int64)
-        self.linear: Floats = np.zeros(terms.width)
-        self.linear_of: Floats = np.zeros((len(self.added), terms.width))
-        self.products: Floats = np.zeros((terms.p, terms.p))
-        self.products_of: Floats = np.zeros((len(self.added), terms.p, terms.p))
+    def __init__(
+        self,
+        terms: _Terms,
+        windows: Sequence[Window],
+        waves: Sequence[Sequence[_Members]],
+        bits: int,
+    ) -> None:
+        self.terms, self.waves = terms, waves
+        whole = _union([group.packed for wave in waves for group in wave], bits)
+        parts: list[Bits] = []
+        self.rows: list[range] = []
+        self.largest: list[int] = []
+        self.caps = [window.cap for window in windows]
+        self.places = {window.cap: terms.places(window) for window in windows}
+        for wave in waves:
+            packed = [group.packed for group in wave]
+            outside = whole & ~_union(packed, bits)
+            packed += [outside] if outside.any() or not wave else []
+            largest = int(np.argmax([np.bitwise_count(each).sum() for each in packed]))
+            self.largest.append(largest)
+            self.rows.append(range(len(parts), len(parts) + len(packed) - 1))
+            parts += packed[:largest] + packed[largest + 1 :]
+        self.parts = np.stack([*parts, whole])
+        self.seen = np.zeros(len(self.parts), dtype=np.int64)
+        self.linear: Floats = np.zeros((len(self.parts), terms.width))
+        self.products: dict[int, Floats] = {}
+        self.whole: dict[object, Floats] = {}
+        for cap, places in self.places.items():
+            self.whole[cap] = np.zeros((len(places), len(places)))
+        for cap, rows in zip(self.caps, self.rows, strict=True):
+            self.products |= {row: np.zeros_like(self.whole[cap]) for row in rows}
 
-    def add(self, place: NDArray[np.int16], rows: Floats) -> None:
-        """Add a block of units, (p, units), whose groups in each wave are (waves, units)."""
+    def add(self, number: NDArray[np.int32], rows: Floats) -> None:
+        """Add a block: increasing numbers of its units, and their variables, (p, units)."""
+        first, last = number[0] // 8, number[-1] // 8 + 1
+        member = np.unpackbits(self.parts[:, first:last], axis=1)[:, number - 8 * first]
+        inside = member[-1] == 1
+        if not inside.all():
+            member, rows = member[:, inside], rows[:, inside]
+        if not rows.size:
+            return
         linear = self.terms.of(rows)
-        v = linear[: self.terms.p]
-        member = np.stack([place[wave] == group for wave, group in self.added])
-        self.seen += rows.shape[1]
-        self.seen_of += member.sum(axis=1)
-        self.linear += linear.sum(axis=1)
-        self.linear_of += member.astype(np.float64) @ linear.T
-        self.products += v @ v.T
-        for row in np.flatnonzero(member.any(axis=1)):
-            mine = v.take(np.flatnonzero(member[row]), axis=1)
-            self.products_of[row] += mine @ mine.T
+        self.seen += member.sum(axis=1, dtype=np.int64)
+        self.linear += member.astype(np.float64) @ linear.T
+        mine = member.astype(bool)
+        for cap, places in self.places.items():
+            v = linear[places].T.copy()
+            self.whole[cap] += v.T @ v
+            for wave in (wave for wave, own in enumerate(self.caps) if own == cap):
+                for row in self.rows[wave]:
+                    some = v.compress(mine[row], axis=0)
+                    self.products[row] += some.T @ some
 
-    def finish(self, wave: int, groups: Sequence[tuple[str, str]]) -> list[GroupSums]:
+    def finish(self, wave: int) -> list[GroupSums]:
         """The sums of every group of a wave, those who did nothing counted with zeros."""
-        rows = [row for row, (of, _) in enumerate(self.added) if of == wave]
-        by_group = {self.added[row][1]: row for row in rows}
+        rows, cap = list(self.rows[wave]), self.caps[wave]
+        left = (
+            self.seen[-1] - self.seen[rows].sum(),
+            self.linear[-1] - self.linear[rows].sum(axis=0),
+            self.whole[cap] - sum(self.products[row] for row in rows),
+        )
+        sums_of = [(self.seen[row], self.linear[row], self.products[row]) for row in rows]
+        sums_of.insert(self.largest[wave], left)
         idle = self.terms.of(np.zeros((self.terms.p, 1)))[:, 0]
-        v = idle[: self.terms.p]
+        places = self.places[cap]
+        v = idle[places]
         found = []
-        for place, (arm, segment) in enumerate(groups):
-            if place == self.largest[wave]:
-                seen = self.seen - int(self.seen_of[rows].sum())
-                sums = self.linear - self.linear_of[rows].sum(axis=0)
-                products = self.products - self.products_of[rows].sum(axis=0)
-            else:
-                row = by_group[place]
-                seen, sums = int(self.seen_of[row]), self.linear_of[row]
-                products = self.products_of[row]
-            n = self.sizes[wave][place]
-            sums = sums + (n - seen) * idle
-            products = products + (n - seen) * np.outer(v, v)
+        for group, (seen, linear, products) in zip(self.waves[wave], sums_of, strict=False):
+            more = group.n - seen
+            sums = linear + more * idle
+            squares = products + more * np.outer(v, v)
             third = self.terms.third(sums)
-            found.append(GroupSums(arm, segment, n, -v, sums[: self.terms.p], products, third))
+            sums = sums[places]
+            found.append(GroupSums(group.arm, group.segment, group.n, -v, sums, squares, third))
         return found
 
 
-def _blocks(
-    window: Window,
-    batches: Iterator[list[NDArray[Any]]],
-    places: NDArray[np.int16] | None = None,
-) -> Iterator[tuple[NDArray[np.int16], Floats]]:
-    """Places of some units in the groups of each wave, (waves, some), and their variables."""
+def _union(parts: Sequence[Bits], bits: int) -> Bits:
+    found: Bits = np.bitwise_or.reduce([np.zeros(bits // 8, dtype=np.uint8), *parts])
+    return found
 
-    def block(columns: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int16], Floats]:
-        first = np.concatenate([[True], columns[0][1:] != columns[0][:-1]])
-        if places is not None:
-            return places[:, columns[0][first]], _unit_rows(window, columns, first)
-        place = columns[-1][first].astype(np.int16)[None, :]
-        return place, _unit_rows(window, columns[:-1], first)
 
+def _whole_units(pieces: Iterator[list[NDArray[Any]]]) -> Iterator[list[NDArray[Any]]]:
+    """The same rows, those of a unit in one batch."""
     rest: list[NDArray[Any]] | None = None
-    for batch in batches:
+    for batch in pieces:
         columns = batch
         if rest is not None:
             columns = [np.concatenate(pair) for pair in zip(rest, batch, strict=True)]
         whole = int(np.searchsorted(columns[0], columns[0][-1]))
         rest = [column[whole:] for column in columns]
         if whole:
-            yield block([column[:whole] for column in columns])
+            yield [column[:whole] for column in columns]
     if rest is not None:
-        yield block(rest)
+        yield rest
 
 
 def batches(
@@ -314,8 +336,13 @@ def batches(
             yield [frame[name].fillna(0).to_numpy() for name in frame]
 
 
-def _unit_rows(window: Window, columns: Sequence[NDArray[Any]], first: NDArray[np.bool_]) -> Floats:
-    """Variables of the units of a block, (p, units), in the order of `window.variables`."""
+def _unit_rows(
+    window: Window,
+    caps: Sequence[tuple[str, float]],
+    columns: Sequence[NDArray[Any]],
+    first: NDArray[np.bool_],
+) -> Floats:
+    """Variables of the units of a block, (p, units), in the order of `_Terms`."""
     _, month, *values = columns
     unit = np.cumsum(first) - 1
     units = int(unit[-1]) + 1
@@ -333,14 +360,13 @@ def _unit_rows(window: Window, columns: Sequence[NDArray[Any]], first: NDArray[n
     by_metric["active"] = (by_metric["orders"] > 0).astype(np.float64)
     outcomes = partial(_outcomes, window)
     parts = [part for metric in window.metrics for part in outcomes(by_metric[metric])]
-    if window.cap is not None:
-        metric, cap = window.cap
-        parts += outcomes(np.minimum(by_metric[metric], cap))
     if window.with_exposures:
         contacts = values[4] == 1
         parts += outcomes(by_metric["margin"] - table(values[3], contacts))[:-1]
         reached = np.bincount(unit, weights=contacts, minlength=units) > 0
         parts.append(reached.astype(np.float64)[None, :])
+    for metric, cap in caps:
+        parts += outcomes(np.minimum(by_metric[metric], cap))
     return np.concatenate(parts)
 
 

@@ -308,12 +308,21 @@ def test_campaigns_that_share_a_pass_have_the_outcomes_they_have_alone(filled: A
         connection.execute(tables.assignments.insert(), kept)
     first = window(by_customer, dt.date(2026, 3, 1))
     later = window(by_customer, dt.date(2026, 4, 1))
-    campaigns = [([first], {}), ([replace(first, campaign="y")], {"a": 1.0}), ([later], {})]
+    capped = replace(first, campaign="y", cap=("margin", 20.0))
+    campaigns = [
+        ([first], {}),
+        ([replace(first, campaign="y")], {"a": 1.0}),
+        ([later], {}),
+        ([capped], {}),
+        ([replace(first, cap=("revenue", 60.0))], {}),
+    ]
     with store.read() as connection:
         alone = [read_outcomes(connection, *each) for each in campaigns]
         together = read_many(connection, campaigns)
-    assert len(together) == 3
-    for one, other in zip(alone, together, strict=True):
+        few = read_many(connection, [campaigns[1], campaigns[3]])  # half the buyers in no roster
+    assert len(together) == len(campaigns)
+    assert len(few) == 2
+    for one, other in zip([*alone, alone[1], alone[3]], [*together, *few], strict=True):
         assert one.groups.keys() == other.groups.keys()
         for key, moments in one.groups.items():
             again = other.groups[key]

@@ -1,7 +1,7 @@
 """Rows of units in order, to be added up in process, where no wire is between.
 
-Builds statements only. Every unit that did something comes with all its months together; those
-that did nothing are only counted.
+Builds statements only. Units are numbered first; every unit that did something comes with all its
+months together, and which units a group has is told by one bit a unit.
 """
 
 from __future__ import annotations
@@ -13,97 +13,71 @@ import sqlalchemy as sa
 
 from loyalty_exp.store.queries.flows import UNIT, Window, flows_of, roster_of, spend_of
 
-__all__ = [
-    "flow_rows",
-    "group_sizes",
-    "number_customers",
-    "numbered_flows",
-    "numbered_places",
-    "numbers",
-]
-
-
-def group_sizes(window: Window) -> sa.Select[Any]:
-    """(arm, segment, units) of a wave, in order."""
-    roster = roster_of(window, *(window.roster.c[name] for name in UNIT))
-    units = (roster if window.by_customer else roster.distinct()).subquery("units")
-    keys = (units.c.arm, units.c.segment)
-    return sa.select(*keys, sa.func.count().label("n")).group_by(*keys).order_by(*keys)
-
-
-def flow_rows(window: Window, groups: Sequence[tuple[str, str]]) -> sa.Select[Any]:
-    """What units did, month by month, the rows of a unit together; none for those who did nothing.
-
-    Args:
-        window: the wave's window.
-        groups: (arm, segment), whose place in this list is given for each unit.
-
-    Returns:
-        A statement of number (of the unit, in the order of the ids), month, revenue, margin,
-        orders, with exposures also cost and reached, in rows of their own; last the place.
-    """
-    whose = window.roster.c
-    place = sa.case(
-        *(
-            (sa.and_(whose.arm == arm, whose.segment == segment), place)
-            for place, (arm, segment) in enumerate(groups)
-        )
-    )
-    key = [whose[name] for name in UNIT]
-    rank = sa.func.row_number() if window.by_customer else sa.func.dense_rank()
-    number = rank.over(order_by=key[:1] if window.by_customer else key)
-    roster = roster_of(
-        window, whose.customer, whose.arm, number.label("number"), place.label("place")
-    )
-    flows = flows_of(window, roster.subquery("roster"), ("number", "place"), idle=False)
-    names = ["number", "month", "revenue", "margin", "orders"]
-    names += ["cost", "reached"] if window.with_exposures else []
-    return sa.select(*(flows.c[name] for name in (*names, "place"))).order_by(flows.c.number)
-
+__all__ = ["group_members", "number_buyers", "number_roster", "numbered_flows", "numbers"]
 
 numbers = sa.Table(
     "numbers",
     sa.MetaData(),
     sa.Column("customer", sa.Text, nullable=False),
     sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("arm", sa.Text),
     prefixes=["TEMPORARY"],
 )
-"""Customers with an order in a window, numbered from 0 in the order of their ids."""
+"""Customers and their units, numbered from 0 in the order of their ids; the arm of a roster's."""
 
 
-def number_customers(window: Window) -> sa.Insert:
-    """Fill `numbers` for a window whose units are customers."""
-    customers = sa.select(spend_of(window).c.customer).distinct().subquery("customers")
-    number = sa.func.row_number().over(order_by=customers.c.customer) - 1
-    numbered = sa.select(customers.c.customer, sa.cast(number, sa.Integer))
+def number_roster(window: Window) -> sa.Insert:
+    """Fill `numbers` with the units of one wave."""
+    whose = window.roster.c
+    rank = sa.func.row_number() if window.by_customer else sa.func.dense_rank()
+    order = [whose.unit] if window.by_customer else [whose[name] for name in UNIT]
+    number = sa.cast(rank.over(order_by=order) - 1, sa.Integer)
+    numbered = roster_of(window, whose.customer, number, whose.arm)
+    return numbers.insert().from_select(["customer", "number", "arm"], numbered)
+
+
+def number_buyers(window: Window) -> sa.Insert:
+    """Fill `numbers` with all customers with an order in the window, whatever their rosters."""
+    buyers = sa.select(spend_of(window).c.customer).distinct().subquery("buyers")
+    number = sa.cast(sa.func.row_number().over(order_by=buyers.c.customer) - 1, sa.Integer)
+    numbered = sa.select(buyers.c.customer, number)
     return numbers.insert().from_select(["customer", "number"], numbered)
 
 
 def numbered_flows(window: Window) -> sa.Select[Any]:
-    """What the customers of `numbers` did, month by month, as in `flow_rows`, without the place."""
-    flows = flows_of(window, sa.select(numbers).subquery("roster"), ("number",), idle=False)
-    names = ("number", "month", "revenue", "margin", "orders")
+    """What the units of `numbers` did, month by month; none for those who did nothing.
+
+    Returns:
+        A statement of number, month, revenue, margin, orders, with exposures also cost and
+        reached, in rows of their own; the rows of a unit together, in the order of the numbers.
+    """
+    roster = sa.select(numbers).subquery("roster")
+    flows = flows_of(window, roster, ("number",), idle=False)
+    names = ["number", "month", "revenue", "margin", "orders"]
+    names += ["cost", "reached"] if window.with_exposures else []
     return sa.select(*(flows.c[name] for name in names)).order_by(flows.c.number)
 
 
-def numbered_places(
-    roster: sa.FromClause, groups: Sequence[tuple[str, int, str, str]]
-) -> sa.Select[Any]:
-    """Which group each customer of `numbers` is in, for many waves at once.
+def group_members(windows: Sequence[Window], count: int) -> sa.Select[Any]:
+    """Which units of `numbers` are in each group, of many waves at once.
 
     Args:
-        roster: where the waves are, as in `Window`.
-        groups: (campaign, wave, arm, segment).
+        windows: waves in one roster; others between them may come too.
+        count: bits wanted, a multiple of 8 above every number.
 
     Returns:
-        A statement of number and place, of the group in the list; a row a customer and wave.
+        A statement of campaign, wave, arm, segment, n (units, without a number too) and members
+        (bytes, the bit of number 0 first; NULL for none).
     """
-    names = ("campaign", "wave", "arm", "segment")
-    columns = [sa.column(name, roster.c[name].type) for name in names]
-    listed = sa.values(*columns, sa.column("place", sa.Integer), name="listed").data(
-        [(*group, place) for place, group in enumerate(groups)]
-    )
-    same = sa.and_(*(roster.c[name] == listed.c[name] for name in names))
-    return sa.select(numbers.c.number, listed.c.place).select_from(
-        roster.join(listed, same).join(numbers, numbers.c.customer == roster.c.customer)
-    )
+    roster = windows[0].roster
+    keys = [roster.c[name] for name in ("campaign", "wave", "arm", "segment")]
+    number = numbers.c.number
+    units = sa.func.count() if windows[0].by_customer else sa.func.count(number.distinct())
+    bits = sa.func.bitstring_agg(number, sa.literal_column("0"), sa.literal_column(f"{count - 1}"))
+    statement = sa.select(*keys, units, sa.cast(bits, sa.LargeBinary)).group_by(*keys)
+    for key, wanted in zip(
+        keys[:2], zip(*((w.campaign, w.wave) for w in windows), strict=True), strict=True
+    ):
+        # Bounds cost nothing a row, unlike a list of fifty texts or an order of the result.
+        statement = statement.where(key.between(min(wanted), max(wanted)))
+    return statement.select_from(roster.outerjoin(numbers, numbers.c.customer == roster.c.customer))
