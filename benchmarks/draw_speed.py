@@ -25,8 +25,9 @@ from loyalty_exp.declare.frozen import StratumCounts
 from loyalty_exp.stats.allocation import allocate
 from loyalty_exp.store import tables
 from loyalty_exp.store.engines import open_store
-from loyalty_exp.store.queries import draw as queries
-from loyalty_exp.store.queries.draw import Draw, Population
+from loyalty_exp.store.queries import audience as queries
+from loyalty_exp.store.queries.audience import Population
+from loyalty_exp.store.queries.draw import Draw, assign, drawn_audience
 
 SALT = "0123456789abcdef0123456789abcdef"
 MEMORY_LIMIT = "3GB"
@@ -84,7 +85,7 @@ def counted(connection: sa.Connection) -> tuple[list[float], Draw]:
 def draw_in_memory(connection: sa.Connection) -> None:
     """The arm of every unit."""
     cuts, drawn = counted(connection)
-    armed = queries.drawn_audience(drawn, cuts)
+    armed = drawn_audience(drawn, cuts)
     kept = sa.Table(
         "drawn_units",
         sa.MetaData(),
@@ -100,7 +101,7 @@ def draw_written(connection: sa.Connection) -> None:
     """All of a draw, its roster of seven columns written."""
     cuts, drawn = counted(connection)
     population = Population(tables.customers_table())
-    connection.execute(queries.assign(drawn, cuts, population))
+    connection.execute(assign(drawn, cuts, population))
 
 
 WORK = {

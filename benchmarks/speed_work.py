@@ -152,7 +152,8 @@ def draw(folder: Path) -> Callable[[], Any]:
     from loyalty_exp.declare.frozen import StratumCounts
     from loyalty_exp.stats.allocation import allocate
     from loyalty_exp.store import tables
-    from loyalty_exp.store.queries import draw as queries
+    from loyalty_exp.store.queries import audience as queries
+    from loyalty_exp.store.queries.draw import Draw, assign
 
     engine = sa.create_engine(f"duckdb:///{folder / 'store.duckdb'}", poolclass=sa.NullPool)
     connection = engine.connect()
@@ -173,9 +174,9 @@ def draw(folder: Path) -> Callable[[], Any]:
             StratumCounts(stratum, units, tuple(row))
             for (stratum, units), row in zip(sizes, counts, strict=True)
         )
-        recipe = queries.Draw("new", 0, SALT, ("holdout", "call"), strata)
+        recipe = Draw("new", 0, SALT, ("holdout", "call"), strata)
         population = queries.Population(tables.customers_table())
-        connection.execute(queries.assign(recipe, cuts, population))
+        connection.execute(assign(recipe, cuts, population))
         connection.rollback()
         return 0
 

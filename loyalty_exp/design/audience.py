@@ -17,8 +17,9 @@ from loyalty_exp.declare.frozen import FrozenPlan, month_of
 from loyalty_exp.declare.models import Campaign
 from loyalty_exp.errors import LaunchError
 from loyalty_exp.store.attributes import present_attributes
-from loyalty_exp.store.queries import draw as queries
-from loyalty_exp.store.queries.draw import Exclusion, Population
+from loyalty_exp.store.queries import audience as queries
+from loyalty_exp.store.queries.audience import Exclusion, Population
+from loyalty_exp.store.queries.draw import UNIVERSAL
 from loyalty_exp.store.queries.erase import tombstones
 from loyalty_exp.store.tables import customers_table, memberships
 
@@ -206,20 +207,20 @@ def _registry_exclusions(
 
     A universal holdout draws from all customers anew; nothing else keeps anybody out of it.
     """
-    if campaign_id == queries.UNIVERSAL:
+    if campaign_id == UNIVERSAL:
         return []
     found: list[Exclusion] = []
     waves = [
         plan.wave
         for plan in launched
-        if plan.campaign == queries.UNIVERSAL and plan.start <= campaign.end and plan.end >= start
+        if plan.campaign == UNIVERSAL and plan.start <= campaign.end and plan.end >= start
     ]
     if waves:
-        held = queries.held_out(queries.UNIVERSAL, waves)
+        held = queries.held_out(UNIVERSAL, waves)
         found.append(Exclusion("universal holdout", held))
     if any(plan.campaign == campaign_id for plan in launched):
         found.append(Exclusion("drawn already", queries.enrolled_in([campaign_id])))
-    others = [p for p in launched if p.campaign not in {campaign_id, queries.UNIVERSAL}]
+    others = [p for p in launched if p.campaign not in {campaign_id, UNIVERSAL}]
     since = start - dt.timedelta(days=campaign.cooldown_days)
     recent = {p.campaign for p in others if p.end >= since and p.start <= campaign.end}
     if campaign.cooldown_days and recent:

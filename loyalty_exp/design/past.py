@@ -26,8 +26,8 @@ from loyalty_exp.design.audience import (
 from loyalty_exp.design.replay import PastAudience
 from loyalty_exp.stats.planning import minimum_detectable_effect
 from loyalty_exp.store.queries import plan as queries
-from loyalty_exp.store.queries.draw import audience as audience_table
-from loyalty_exp.store.queries.draw import candidates
+from loyalty_exp.store.queries.audience import audience as audience_table
+from loyalty_exp.store.queries.audience import candidates
 from loyalty_exp.store.queries.plan import Sum, planned_members
 
 __all__ = ["History", "Members", "Past", "detectable_by_length", "first_day"]

@@ -12,8 +12,9 @@ from sqlalchemy.pool import StaticPool
 from loyalty_exp.declare.frozen import StratumCounts
 from loyalty_exp.stats.allocation import allocate
 from loyalty_exp.store import tables
-from loyalty_exp.store.queries import draw as queries
-from loyalty_exp.store.queries.draw import Draw, Population
+from loyalty_exp.store.queries import audience as queries
+from loyalty_exp.store.queries.audience import Population
+from loyalty_exp.store.queries.draw import Draw, assign, redrawn_differences, roster_units
 
 ENGINE = sa.create_engine("duckdb:///:memory:", poolclass=StaticPool)
 
@@ -51,12 +52,12 @@ def test_every_stratum_and_arm_gets_exactly_its_count(
         found = connection.execute(queries.stratum_sizes()).all()
         assert [tuple(row) for row in found] == [(row.stratum, row.units) for row in strata]
         population = Population(tables.customers_table())
-        connection.execute(queries.assign(drawn, (), population))
+        connection.execute(assign(drawn, (), population))
         roster = {
             (stratum, arm): units
-            for stratum, arm, units in connection.execute(queries.roster_units("test", 0))
+            for stratum, arm, units in connection.execute(roster_units("test", 0))
         }
-        assert connection.scalar(queries.redrawn_differences(drawn)) == 0
+        assert connection.scalar(redrawn_differences(drawn)) == 0
     expected = {
         (row.stratum, arm): count
         for row in strata

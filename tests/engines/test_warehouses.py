@@ -21,7 +21,7 @@ from loyalty_exp.errors import StoreError
 from loyalty_exp.segment.membership import scheme_at
 from loyalty_exp.store import tables
 from loyalty_exp.store.engines import CAPABILITIES, open_store
-from loyalty_exp.store.queries import draw, summaries
+from loyalty_exp.store.queries import audience, draw, summaries
 from loyalty_exp.store.queries.compare import Window as Years
 from loyalty_exp.store.queries.compare import portfolio
 from loyalty_exp.store.queries.features import FEATURES, features
@@ -81,7 +81,7 @@ def statements() -> Mapping[str, sa.sql.ClauseElement]:
         Years(dt.date(2025, 1, 1), dt.date(2025, 12, 31)),
     )
     recipe = draw.Draw("x", 0, "salt", ("holdout", "a"), (StratumCounts("band=1", 10, (2, 8)),))
-    population = draw.Population(tables.customers_table([("region", "text")]))
+    population = audience.Population(tables.customers_table([("region", "text")]))
     return {
         "moments": group_moments(window, [("revenue", "revenue_x")])[0],
         "unit_rows": unit_rows(window),
@@ -89,10 +89,10 @@ def statements() -> Mapping[str, sa.sql.ClauseElement]:
         "gap": typical_gap(features(dt.date(2026, 3, 9), ["median_gap_days"])),
         "features": features(dt.date(2026, 3, 9), [n for n in FEATURES if n != "p_alive"]),
         "assign": draw.assign(recipe, (1.0, 2.0), population),
-        "strata": draw.count_strata((1.0, 2.0)),
+        "strata": audience.count_strata((1.0, 2.0)),
         "redrawn": draw.redrawn_differences(recipe),
         "roster_sum": draw.roster_sum("x", 0),
-        "quantiles": draw.band_quantiles(),
+        "quantiles": audience.band_quantiles(),
         "roll_up": summaries.build_customer_month(),
         "rhythm": summaries.build_customer_rhythm(),
         "portfolio": portfolio(*years, scheme_at("rfm", *(year.end for year in years))),

@@ -17,6 +17,7 @@ __all__ = [
     "date_of",
     "days_between",
     "digest_number",
+    "digest_start",
     "exact_parts",
     "exact_sum",
     "exact_total",
@@ -51,17 +52,17 @@ class md5(GenericFunction[str]):  # noqa: N801 - SQL functions are lower case
     inherit_cache = True
 
 
-class ascii(GenericFunction[int]):  # noqa: A001, N801 - SQL functions are lower case
-    """The code of the first character of a text; what `sa.func.ascii` gives."""
-
-    type = sa.Integer()
-    inherit_cache = True
-
-
 class digest_number(GenericFunction[int]):  # noqa: N801 - SQL functions are lower case
     """First 15 hexadecimal digits of the md5 of a text, as an integer below 2**60."""
 
     type = sa.BigInteger()
+    inherit_cache = True
+
+
+class digest_start(GenericFunction[int]):  # noqa: N801 - SQL functions are lower case
+    """First 6 hexadecimal digits of the md5 of a text, as an integer below 2**24."""
+
+    type = sa.Integer()
     inherit_cache = True
 
 
@@ -191,20 +192,32 @@ _MD5 = {
 }
 
 
-def _first_digits(name: str) -> str:
-    return f"substr({_MD5.get(name, _MD5['default'])}, 1, 15)"
+def _leading(digits: int) -> dict[str, str]:
+    """How dialects write the first digits of an md5 as a number."""
+
+    def first(name: str) -> str:
+        return f"substr({_MD5.get(name, _MD5['default'])}, 1, {digits})"
+
+    zeros = "0" * (16 - digits)
+    return {
+        "default": f"CAST(concat('0x', {first('duckdb')}) AS BIGINT)",
+        "postgresql": f"CAST(CAST(concat('x{zeros}', {first('postgresql')}) AS bit(64)) AS BIGINT)",
+        "spark": f"CAST(conv({first('spark')}, 16, 10) AS BIGINT)",
+        "databricks": f"CAST(conv({first('databricks')}, 16, 10) AS BIGINT)",
+        "snowflake": f"TO_NUMBER({first('snowflake')}, '{'X' * digits}')",
+        "bigquery": f"CAST(concat('0x', {first('bigquery')}) AS INT64)",
+        "trino": f"from_base({first('trino')}, 16)",
+        "clickhousedb": f"reinterpretAsInt64(reverse(unhex(concat('{zeros}', "
+        f"{first('clickhousedb')}))))",
+    }
 
 
-_NUMBER = {
-    "default": f"CAST(concat('0x', {_first_digits('duckdb')}) AS BIGINT)",
-    "postgresql": f"CAST(CAST(concat('x0', {_first_digits('postgresql')}) AS bit(64)) AS BIGINT)",
-    "spark": f"CAST(conv({_first_digits('spark')}, 16, 10) AS BIGINT)",
-    "databricks": f"CAST(conv({_first_digits('databricks')}, 16, 10) AS BIGINT)",
-    "snowflake": f"TO_NUMBER({_first_digits('snowflake')}, 'XXXXXXXXXXXXXXX')",
-    "bigquery": f"CAST(concat('0x', {_first_digits('bigquery')}) AS INT64)",
-    "trino": f"from_base({_first_digits('trino')}, 16)",
-    "clickhousedb": "reinterpretAsInt64(reverse(unhex(concat('0', "
-    f"{_first_digits('clickhousedb')}))))",
+_LOW = "CAST(md5_number({0}) & CAST(16777215 AS UHUGEINT) AS INTEGER)"
+"""The first three bytes of an md5, of which DuckDB makes the last of a number; no text is made."""
+
+_START = {
+    **_leading(6),
+    "duckdb": f"((({_LOW} & 255) << 16) | ({_LOW} & 65280) | ({_LOW} >> 16))",
 }
 
 
@@ -271,8 +284,8 @@ _spell(bits_in_both, _BITS_IN_BOTH)
 _spell(bit_at, _BIT_AT)
 _spell(date_of, _DATE)
 _spell(md5, _MD5)
-_spell(ascii, {"default": "ascii({0})", "trino": "codepoint(CAST({0} AS VARCHAR(1)))"})
-_spell(digest_number, _NUMBER)
+_spell(digest_number, _leading(15))
+_spell(digest_start, _START)
 _spell(median, _MEDIAN)
 _spell(_quantile, _QUANTILE)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from loyalty_exp.store.queries.draw import (
+from loyalty_exp.store.queries.audience import (
     ELIGIBLE,
     Population,
     audience,

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.declare.features import ALL
-from loyalty_exp.store.queries.draw import Population, roster_of
+from loyalty_exp.store.queries.audience import Population, roster_of
 from loyalty_exp.store.tables import assignments, memberships, orders
 
 __all__ = [
