@@ -25,8 +25,6 @@ from loyalty_exp.store.readers import Source
 __all__ = ["Reason", "Staged", "connect", "repeated", "stage"]
 
 _MEMORY = "2GB"
-_SORTED = 1 << 24
-"""Hashes of keys sorted at a time, 8 bytes each."""
 _KEYS = {"orders": "order_id", "customers": "customer"}
 _MOMENTS = {"orders": "ordered_at", "exposures": "at", "costs": "day"}
 _ADVICE = "; declare lines = true if a row is one line of an order"
@@ -127,35 +125,22 @@ def _fast(
     except duckdb.Error:
         return None
     engine.execute(queries.view_parquet("incoming", incoming))
-    read, bad, staged = _row(engine, judge.tally())
+    read, staged = _row(engine, judge.tally())
     key = _KEYS.get(plan.what)
-    if bad or (key and not plan.lines and repeated(engine, key, staged)):
+    if key and not plan.lines and repeated(engine, key):
         return None
     return _dated(engine, plan, Staged(read, 0, 0, staged, incoming))
 
 
-def repeated(engine: duckdb.DuckDBPyConnection, key: str, rows: int) -> bool:
+def repeated(engine: duckdb.DuckDBPyConnection, key: str) -> bool:
     """Whether any key of `incoming` is there twice: only keys whose hash comes again are compared.
-
-    Sorted numbers cost the half of a hash table, and so many at a time a bounded memory.
 
     Args:
         engine: holds `incoming`.
         key: its column.
-        rows: how many it has.
     """
-    import numpy as np  # noqa: PLC0415  (heavy)
-
-    parts = rows // _SORTED + 1
-    for part in range(parts):
-        found = engine.execute(judge.hashes(key, part, parts)).fetchnumpy()["hash"]
-        found.sort()
-        again = np.unique(found[1:][found[1:] == found[:-1]])
-        if again.size:
-            engine.register("again", {"hash": again})
-            if _row(engine, judge.repeats(key))[0]:
-                return True
-    return False
+    engine.execute(judge.hashes_again(key))
+    return bool(_row(engine, judge.count("again"))[0] and _row(engine, judge.repeats(key))[0])
 
 
 def _long(engine: duckdb.DuckDBPyConnection, source: Source, plan: Plan, folder: Path) -> Staged:
@@ -180,7 +165,7 @@ def _long(engine: duckdb.DuckDBPyConnection, source: Source, plan: Plan, folder:
     if plan.sale is not None:
         withdrawn = folder / "withdrawn.parquet"
         engine.execute(queries.write_parquet(judge.withdrawn(), withdrawn))
-    loaded, _, staged = _row(engine, judge.tally())
+    loaded, staged = _row(engine, judge.tally())
     reasons = tuple(Reason(*row) for row in engine.execute(judge.reasons()).fetchall())
     rejected = sum(reason.rows for reason in reasons)
     read = _row(engine, judge.count("judged"))[0]

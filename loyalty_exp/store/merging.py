@@ -95,7 +95,10 @@ def _merge_orders(
     lines: bool,
 ) -> Merged:
     kept = [column for column in tables.orders.columns if column.name not in {"month", "load_id"}]
-    columns = [*(sa.Column(column.name, column.type) for column in kept), *_counts()]
+    columns = [
+        *(sa.Column(column.name, column.type) for column in kept),
+        sa.Column("n_lines", sa.BigInteger),
+    ]
     incoming = arrive(connection, "incoming", columns, staged.incoming, folder)
     if connection.execute(queries.any_orders()).first() is None:
         connection.execute(queries.insert_all_orders(incoming, load_id))
@@ -179,17 +182,16 @@ def _append(
 ) -> Merged:
     """Add the entries that a log or ledger has not yet."""
     kept = [column for column in table.columns if column.name != "load_id"]
-    columns = [*(sa.Column(column.name, column.type) for column in kept), *_counts()]
+    columns = [
+        *(sa.Column(column.name, column.type) for column in kept),
+        sa.Column("n_lines", sa.BigInteger),
+    ]
     incoming = arrive(connection, "incoming", columns, staged.incoming, folder)
     additions = new(incoming, load_id)
     rows = int(connection.execute(additions.rows).scalar_one())
     connection.execute(additions.insert)
     leave(connection, incoming)
     return Merged(ignored=staged.staged - rows, added=rows)
-
-
-def _counts() -> list[sa.Column[Any]]:
-    return [sa.Column("n_lines", sa.BigInteger), sa.Column("n_bad", sa.BigInteger)]
 
 
 def arrive(

@@ -22,7 +22,7 @@ __all__ = [
     "drop",
     "duplicates",
     "extent",
-    "hashes",
+    "hashes_again",
     "ignored",
     "judged",
     "no_duplicates",
@@ -37,18 +37,18 @@ __all__ = [
 
 
 def staged(rows: str, plan: Plan) -> str:
-    """What is read, without line numbers: enough when nothing is wrong.
+    """What is read, without line numbers: enough when nothing is wrong, an error when any row is.
 
-    Columns: those of `contents`, `n_lines` (rows merged into it) and `n_bad` (of them, rows with
-    a problem).
+    Columns: those of `contents` and `n_lines` (rows merged into it).
     """
+    rows = f"SELECT * FROM ({rows}) WHERE CASE WHEN problem IS NULL THEN TRUE ELSE {_STOP} END"
     if plan.lines:
         return _merged_lines(rows, plan)
     listed = ", ".join(map(identifier, contents(plan)))
-    return (
-        f"SELECT {listed}, CAST(1 AS BIGINT) AS n_lines, "
-        f"CAST(problem IS NOT NULL AS BIGINT) AS n_bad FROM ({rows})"
-    )
+    return f"SELECT {listed}, CAST(1 AS BIGINT) AS n_lines FROM ({rows})"
+
+
+_STOP = "error('a row has a problem')"
 
 
 def _merged_lines(rows: str, plan: Plan) -> str:
@@ -57,17 +57,14 @@ def _merged_lines(rows: str, plan: Plan) -> str:
     merged = {"ordered_at": "min(ordered_at)", "channel": "min(channel)", **summed}
     listed = ", ".join(f"{merged.get(name, name)} AS {name}" for name in contents(plan))
     return (
-        f"SELECT {listed}, count(*) AS n_lines, count(problem) AS n_bad FROM ({rows}) "
+        f"SELECT {listed}, count(*) AS n_lines FROM ({rows}) "
         "GROUP BY order_id, customer, CAST(ordered_at AS DATE)"
     )
 
 
 def tally() -> str:
-    """Rows read, of them with a problem, and rows staged."""
-    return (
-        "SELECT coalesce(sum(n_lines), 0)::BIGINT, coalesce(sum(n_bad), 0)::BIGINT, count(*) "
-        "FROM incoming"
-    )
+    """Rows read, and rows staged."""
+    return "SELECT coalesce(sum(n_lines), 0)::BIGINT, count(*) FROM incoming"
 
 
 def count(relation: str) -> str:
@@ -85,9 +82,11 @@ def drop(table: str) -> str:
     return f"DROP TABLE {table}"
 
 
-def hashes(key: str, part: int, parts: int) -> str:
-    """The hash of every key in one of so many parts."""
-    return f"SELECT hash({key}) AS hash FROM incoming WHERE hash({key}) % {parts} = {part}"
+def hashes_again(key: str) -> str:
+    """The table `again` of hashes that more than one row's key has; sorted numbers cost least."""
+    ordered = f"SELECT hash({key}) AS hash FROM incoming ORDER BY hash"
+    beside = f"SELECT hash, hash = lag(hash) OVER () AS same FROM ({ordered})"
+    return f"CREATE TEMP TABLE again AS SELECT DISTINCT hash FROM ({beside}) WHERE same"
 
 
 def repeats(key: str) -> str:
@@ -193,13 +192,10 @@ def settled(plan: Plan) -> str:
         return _merged_lines(rows, plan)
     listed = ", ".join(f"kept.{identifier(name)}" for name in contents(plan))
     if not plan.markers:
-        return (
-            f"SELECT {listed}, CAST(1 AS BIGINT) AS n_lines, CAST(0 AS BIGINT) AS n_bad "
-            f"FROM ({rows}) kept"
-        )
+        return f"SELECT {listed}, CAST(1 AS BIGINT) AS n_lines FROM ({rows}) kept"
     more = "SELECT order_id, count(*) AS n FROM judged WHERE continuation GROUP BY order_id"
     return (
-        f"SELECT {listed}, 1 + coalesce(more.n, 0) AS n_lines, CAST(0 AS BIGINT) AS n_bad "
+        f"SELECT {listed}, 1 + coalesce(more.n, 0) AS n_lines "
         f"FROM ({rows}) kept LEFT JOIN ({more}) more USING (order_id)"
     )
 
