@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from loyalty_exp.store import tables
 from loyalty_exp.store.queries import summaries
 from loyalty_exp.store.queries.erase import compaction
 from loyalty_exp.store.queries.functions import digest_number
+from loyalty_exp.store.scratch import working_folder
 
 __all__ = [
     "Capabilities",
@@ -254,35 +254,70 @@ class Store:
                 os.fsync(file.fileno())
             fresh.replace(path)
 
-    def _create(self) -> None:
-        """Make an embedded store whole before it takes its place: killed, it is there or not."""
+    @property
+    def may_begin(self) -> bool:
+        """Whether `begin` can make the store: it is of the embedded engine and not there yet."""
+        return self.capabilities.in_process and self.path is not None and not self.path.exists()
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """Make an embedded store, whole before it takes its place.
+
+        Killed or failed, nothing of it is left: what is committed on the way is in nobody's sight.
+
+        Raises:
+            StoreError: it cannot be made.
+            FileExistsError: another process made it first.
+        """
         path = self.path
-        if path is None or path.exists():
-            return
-        try:
-            folder = tempfile.TemporaryDirectory(prefix=".new-", dir=path.parent)
-        except OSError as error:
-            raise StoreError(
-                f"{self.name}: cannot be made in its folder: {error.strerror}"
-            ) from error
-        with folder as name:
-            fresh = Path(name) / path.name
+        if path is None:
+            raise AssertionError(self.name)
+        with self._private_files(), self._beside(path) as folder:
+            fresh = folder / path.name
             options: dict[str, Any] = {}
             if self.capabilities.settings:
                 options["connect_args"] = {"config": self.capabilities.settings}
             address = self.url.set(database=str(fresh))
             engine = sa.create_engine(address, poolclass=sa.NullPool, **options)
             try:
-                with engine.begin() as connection:
+                with self._begun(engine) as connection:
                     for statement in self.capabilities.opened_with:
                         connection.exec_driver_sql(statement)
                     self._make(connection)
-            except sa.exc.ProgrammingError as error:  # an option that DuckDB does not know
-                raise StoreError(f"{self.name}: cannot be opened: {error.orig}") from error
+                    yield connection
+                    connection.commit()
             finally:
                 engine.dispose()
-            with contextlib.suppress(FileExistsError):  # another process was first
-                path.hardlink_to(fresh)
+            path.hardlink_to(fresh)
+
+    def _begun(self, engine: sa.Engine) -> sa.Connection:
+        """A connection to a file that is not there yet."""
+        try:
+            connection = engine.connect()
+        except sa.exc.ProgrammingError as error:  # an option that DuckDB does not know
+            raise StoreError(f"{self.name}: cannot be opened: {error.orig}") from error
+        self._bound_memory(connection)
+        return connection
+
+    @contextlib.contextmanager
+    def _beside(self, path: Path) -> Iterator[Path]:
+        """A private folder beside a file."""
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(working_folder(beside=path))
+            except OSError as error:
+                raise StoreError(
+                    f"{self.name}: cannot be made in its folder: {error.strerror}"
+                ) from error
+            yield folder
+
+    def _create(self) -> None:
+        """Make an embedded store, without any data, unless it is there."""
+        path = self.path
+        if path is not None and not path.exists():
+            # Another process may have been first.
+            with contextlib.suppress(FileExistsError), self.begin():
+                pass
 
     @contextlib.contextmanager
     def _private_files(self) -> Iterator[None]:
@@ -327,14 +362,26 @@ class Store:
             engine = engine.execution_options(postgresql_readonly=True)
         try:
             with self._patiently(engine) as connection:
-                if self.capabilities.in_process and "memory_limit" not in self.url.query:
-                    _bound_memory(connection)
+                self._bound_memory(connection)
                 if repeatable and self.capabilities.one_thread:
                     connection.exec_driver_sql(self.capabilities.one_thread)
                     connection.rollback()
                 yield connection
         finally:
             engine.dispose()
+
+    def _bound_memory(self, connection: sa.Connection) -> None:
+        """Lower the engine's limit, which is most of the machine's memory, to the same everywhere.
+
+        A limit that the address sets stays.
+        """
+        if not self.capabilities.in_process or "memory_limit" in self.url.query:
+            return
+        limit = connection.scalar(sa.select(sa.func.current_setting("memory_limit")))
+        number, unit = str(limit).split()
+        if unit == "TiB" or (unit == "GiB" and float(number) > MOST_GIB):
+            connection.exec_driver_sql(f"SET memory_limit = '{MOST_GIB} GiB'")
+        connection.rollback()
 
     def _patiently(self, engine: sa.Engine) -> sa.Connection:
         """Connect, waiting for another process to release the store."""
@@ -358,15 +405,6 @@ class Store:
                     self._announce(f"{self.name} is in use by another process; waiting")
                     told = True
                 time.sleep(0.2)
-
-
-def _bound_memory(connection: sa.Connection) -> None:
-    """Lower the engine's limit, which is most of the machine's memory, to the same everywhere."""
-    limit = connection.scalar(sa.select(sa.func.current_setting("memory_limit")))
-    number, unit = str(limit).split()
-    if unit == "TiB" or (unit == "GiB" and float(number) > MOST_GIB):
-        connection.exec_driver_sql(f"SET memory_limit = '{MOST_GIB} GiB'")
-    connection.rollback()
 
 
 @compiles(sa.schema.CreateColumn, "duckdb")

@@ -22,7 +22,7 @@ from loyalty_exp.store.queries.parse import ColumnFormat
 from loyalty_exp.store.queries.rows import parsed
 from loyalty_exp.store.readers import Source
 
-__all__ = ["Reason", "Staged", "connect", "repeated", "stage"]
+__all__ = ["Reason", "Staged", "connect", "plain_rows", "repeated", "stage"]
 
 _MEMORY = "2GB"
 _KEYS = {"orders": "order_id", "customers": "customer"}
@@ -96,30 +96,45 @@ def stage(engine: duckdb.DuckDBPyConnection, source: Source, plan: Plan, folder:
     Raises:
         DataError: the source changed while it was read.
     """
-    simple = plan.sale is None and not plan.markers and plan.what != "customers"
-    simple = simple and source.set_aside is None
-    if simple and (done := _fast(engine, source, plan, folder)) is not None:
+    rows = plain_rows(engine, source, plan)
+    if rows is not None and (done := _fast(engine, rows, plan, folder)) is not None:
         return done
     return _long(engine, source, plan, folder)
 
 
-def _fast(
-    engine: duckdb.DuckDBPyConnection, source: Source, plan: Plan, folder: Path
-) -> Staged | None:
-    """One pass over the source; None when anything is unusual."""
+def plain_rows(engine: duckdb.DuckDBPyConnection, source: Source, plan: Plan) -> str | None:
+    """DuckDB's text of the rows of a source that shows nothing unusual in its first ones; or None.
+
+    A row with a problem further down is an error when it is met.
+
+    Args:
+        engine: from `connect`.
+        source: opened source.
+        plan: how its rows become ours.
+    """
+    simple = plan.sale is None and not plan.markers and plan.what != "customers"
+    if not simple or source.set_aside is not None:
+        return None
     plain = {
         name: replace(form, plain=True) if form.type == "text" else form
         for name, form in source.formats.items()
     }
-    incoming = folder / "incoming.parquet"
-    sampled = queries.first_rows(source.relation)
+    rows, _ = parsed(queries.first_rows(source.relation), plan, plain)
     try:
-        rows, _ = parsed(sampled, plan, plain)
-        problems = engine.execute(judge.count_problems(rows)).fetchone()
-        if problems != (0,):
+        if engine.execute(judge.count_problems(rows)).fetchone() != (0,):
             return None
-        rows, _ = parsed(source.relation, plan, plain)
-        engine.execute(queries.write_parquet(judge.staged(rows, plan), incoming))
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error:
+        return None
+    return judge.staged(parsed(source.relation, plan, plain)[0], plan)
+
+
+def _fast(engine: duckdb.DuckDBPyConnection, rows: str, plan: Plan, folder: Path) -> Staged | None:
+    """One pass over the source; None when anything is unusual."""
+    incoming = folder / "incoming.parquet"
+    try:
+        engine.execute(queries.write_parquet(rows, incoming))
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error:
@@ -132,15 +147,18 @@ def _fast(
     return _dated(engine, plan, Staged(read, 0, 0, staged, incoming))
 
 
-def repeated(engine: duckdb.DuckDBPyConnection, key: str) -> bool:
-    """Whether any key of `incoming` is there twice: only keys whose hash comes again are compared.
+def repeated(engine: duckdb.DuckDBPyConnection, key: str, table: str = "incoming") -> bool:
+    """Whether any key is there twice: only keys whose hash comes again are compared.
 
     Args:
-        engine: holds `incoming`.
-        key: its column.
+        engine: holds the table.
+        key: the column.
+        table: whose.
     """
-    engine.execute(judge.hashes_again(key))
-    return bool(_row(engine, judge.count("again"))[0] and _row(engine, judge.repeats(key))[0])
+    engine.execute(judge.hashes_again(key, table))
+    met = _row(engine, judge.count("again"))[0] and _row(engine, judge.repeats(key, table))[0]
+    engine.execute(judge.drop("again"))
+    return bool(met)
 
 
 def _long(engine: duckdb.DuckDBPyConnection, source: Source, plan: Plan, folder: Path) -> Staged:

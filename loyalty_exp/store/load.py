@@ -25,9 +25,9 @@ from loyalty_exp.store import tables
 from loyalty_exp.store.attributes import customers_plan, replace_customers
 from loyalty_exp.store.engines import Store
 from loyalty_exp.store.erase import apply_tombstones
-from loyalty_exp.store.etl import Reason, Staged, connect, stage
+from loyalty_exp.store.etl import Reason, Staged, connect, plain_rows, stage
 from loyalty_exp.store.limits import bounded_memory
-from loyalty_exp.store.merging import Merged, keep_rejects, merge
+from loyalty_exp.store.merging import Merged, fill_orders, keep_rejects, merge
 from loyalty_exp.store.plans import costs_plan, exposures_plan, orders_plan
 from loyalty_exp.store.queries import merge as queries
 from loyalty_exp.store.queries.load import Plan
@@ -102,6 +102,8 @@ class _Opened:
     load_id: str
     folder: Path
     staged: Staged | None = None
+    rows: str | None = None
+    """DuckDB's text of rows that may be read straight into the store."""
 
 
 def load(
@@ -138,17 +140,13 @@ def load(
     """
     settings = _Settings(project_timezone, currency, margin_rate, base, expected, now, progress)
     store.renew()
-    with working_folder() as folder:
-        try:
-            opened = [
-                _read(store, what, declared, settings, folder / what)
-                for what, declared in _declared(data)
-            ]
-        except duckdb.IOException as error:
-            reason = str(error).partition("\n")[0]
-            raise StoreError(
-                f"working files cannot be written: {reason}; nothing was changed"
-            ) from error
+    with working_folder() as folder, _readable_errors():
+        if store.may_begin and (reports := _begin(store, data, settings, folder)) is not None:
+            return reports
+        opened = [
+            _read(store, what, declared, settings, folder / what)
+            for what, declared in _declared(data)
+        ]
         if all(each.staged is None for each in opened):
             with store.read() as connection:
                 return _told(connection, expected, [_skipped(connection, each) for each in opened])
@@ -156,6 +154,44 @@ def load(
         with store.write() as connection:
             written = [_write(connection, each, settings) for each in opened]
             return _told(connection, expected, written)
+
+
+@contextlib.contextmanager
+def _readable_errors() -> Iterator[None]:
+    """A failure to write working files as a sentence."""
+    try:
+        yield
+    except duckdb.IOException as error:
+        reason = str(error).partition("\n")[0]
+        raise StoreError(
+            f"working files cannot be written: {reason}; nothing was changed"
+        ) from error
+
+
+def _begin(store: Store, data: Data, settings: _Settings, folder: Path) -> list[LoadReport] | None:
+    """Make the store with all that is declared; None where that takes the longer road.
+
+    Nobody waits for a store that is not there yet, so that orders with nothing unusual in them
+    need not wait in a file.
+    """
+    home = folder / "begin"
+    home.mkdir()
+    opened = []
+    for what, declared in _declared(data):
+        opened.append(_read(store, what, declared, settings, home / what, straight=True))
+        if opened[0].rows is None:
+            return None
+    settings.progress("writing to the store")
+    try:
+        with store.begin() as connection:
+            written = [_write(connection, each, settings) for each in opened]
+            return _told(connection, settings.expected, written)
+    except (_UnusualError, FileExistsError, MemoryError, sa.exc.DBAPIError):
+        return None  # the longer road says what it is
+
+
+class _UnusualError(Exception):
+    """An order is there twice."""
 
 
 def _told(
@@ -180,9 +216,24 @@ def _declared(data: Data) -> Iterator[tuple[str, AnySource]]:
 
 
 def _read(
-    store: Store, what: str, declared: AnySource, settings: _Settings, folder: Path
+    store: Store,
+    what: str,
+    declared: AnySource,
+    settings: _Settings,
+    folder: Path,
+    *,
+    straight: bool = False,
 ) -> _Opened:
-    """Open and judge one source, unless the store has it already."""
+    """Open and judge one source, unless the store has it already.
+
+    Args:
+        store: where to.
+        what: orders, customers, exposures or costs.
+        declared: the source.
+        settings: what every source is read under.
+        folder: private folder, to be made.
+        straight: whether orders are only looked at.
+    """
     folder.mkdir()
     settings.progress(f"reading {what}")
     try:
@@ -196,6 +247,9 @@ def _read(
             opened = _Opened(what, declared, source, plan, load_id, folder)
             if _is_known(store, what, load_id):
                 return opened
+            if straight and what == "orders":
+                rows = None if plan.lines else plain_rows(engine, source, plan)
+                return replace(opened, rows=rows)
             staged = stage(engine, source, plan, folder)
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise DataError(
@@ -204,7 +258,7 @@ def _read(
             "some of its cells very long? Nothing was changed"
         ) from error
     _refuse_too_many(staged, declared, what, source.name)
-    return _Opened(what, declared, source, plan, load_id, folder, staged)
+    return replace(opened, staged=staged)
 
 
 def _plan(
@@ -275,6 +329,11 @@ def _refuse_too_many(staged: Staged, declared: AnySource, what: str, name: str) 
 
 
 def _write(connection: sa.Connection, opened: _Opened, settings: _Settings) -> LoadReport:
+    if opened.rows is not None:
+        filled = fill_orders(connection, opened.rows, opened.folder, opened.load_id)
+        if filled is None:
+            raise _UnusualError
+        return _entered(connection, opened, filled, Merged(added=filled.staged), settings)
     staged = opened.staged
     if staged is None or _known(connection, opened.what, opened.load_id) is not None:
         return _skipped(connection, opened)
@@ -289,8 +348,15 @@ def _write(connection: sa.Connection, opened: _Opened, settings: _Settings) -> L
         )  # fmt: skip
     if not connection.execute(queries.any_rejects(opened.load_id)).first():
         keep_rejects(connection, staged, opened.folder, opened.load_id, source.name)
+    return _entered(connection, opened, staged, merged, settings)
+
+
+def _entered(
+    connection: sa.Connection, opened: _Opened, staged: Staged, merged: Merged, settings: _Settings
+) -> LoadReport:
+    """The report of a source, after its entry among the loads."""
     report = _report(opened, staged, merged)
-    connection.execute(tables.loads.insert(), _entry(report, source.digest, settings.now))
+    connection.execute(tables.loads.insert(), _entry(report, opened.source.digest, settings.now))
     return report
 
 

@@ -21,12 +21,20 @@ AGE = 60.0
 
 
 @contextlib.contextmanager
-def working_folder() -> Iterator[Path]:
-    """A folder that only its owner may enter; removed at the end, with those of killed runs."""
+def working_folder(beside: Path | None = None) -> Iterator[Path]:
+    """A folder that only its owner may enter; removed at the end, with those of killed runs.
+
+    Args:
+        beside: a file that will be replaced by one made in the folder, which then is hidden;
+            None for the system's place of temporary files.
+    """
+    place, prefix = Path(tempfile.gettempdir()), PREFIX
+    if beside is not None:
+        place, prefix = beside.parent, f".{PREFIX}"
     if os.name == "posix":
-        _sweep(Path(tempfile.gettempdir()))
+        _sweep(place, prefix)
     with (
-        tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name,
+        tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True) as name,
         _held(Path(name)),
     ):
         yield Path(name)
@@ -46,9 +54,9 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _sweep(place: Path) -> None:
+def _sweep(place: Path, prefix: str) -> None:
     """Remove the folders that no living process holds the lock of."""
-    for left in place.glob(f"{PREFIX}*"):
+    for left in place.glob(f"{prefix}*"):
         with contextlib.suppress(OSError):
             descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:

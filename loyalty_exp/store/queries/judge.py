@@ -82,16 +82,16 @@ def drop(table: str) -> str:
     return f"DROP TABLE {table}"
 
 
-def hashes_again(key: str) -> str:
+def hashes_again(key: str, table: str) -> str:
     """The table `again` of hashes that more than one row's key has; sorted numbers cost least."""
-    ordered = f"SELECT hash({key}) AS hash FROM incoming ORDER BY hash"
+    ordered = f"SELECT hash({key}) AS hash FROM {table} ORDER BY hash"
     beside = f"SELECT hash, hash = lag(hash) OVER () AS same FROM ({ordered})"
     return f"CREATE TEMP TABLE again AS SELECT DISTINCT hash FROM ({beside}) WHERE same"
 
 
-def repeats(key: str) -> str:
+def repeats(key: str, table: str) -> str:
     """Whether any key is there twice, among those whose hash is in the table `again`."""
-    twice = f"SELECT 1 FROM incoming WHERE hash({key}) IN (SELECT hash FROM again) GROUP BY {key}"
+    twice = f"SELECT 1 FROM {table} WHERE hash({key}) IN (SELECT hash FROM again) GROUP BY {key}"
     return f"SELECT EXISTS({twice} HAVING count(*) > 1)"
 
 

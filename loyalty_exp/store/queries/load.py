@@ -46,6 +46,7 @@ __all__ = [
     "read_parquet",
     "size_of_parquet",
     "styles",
+    "view",
     "view_parquet",
     "write_csv",
     "write_parquet",
@@ -298,10 +299,12 @@ def write_parquet(query: str, path: Path) -> str:
 
 def view_parquet(name: str, path: Path) -> str:
     """Name the rows kept in a file."""
-    return (
-        f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS "
-        f"SELECT * FROM read_parquet({literal(str(path))})"
-    )
+    return view(name, f"SELECT * FROM read_parquet({literal(str(path))})")
+
+
+def view(name: str, rows: str) -> str:
+    """Name the rows of a query."""
+    return f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS {rows}"
 
 
 def drop_view(name: str) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "count_verdicts",
     "drop_orders",
     "earlier_loads",
+    "extent_of_orders",
     "insert_all_orders",
     "insert_customers",
     "insert_verdicts",
@@ -193,6 +194,12 @@ def _stays(judged: sa.Table) -> sa.ColumnElement[bool]:
 def any_orders() -> sa.Select[Any]:
     """One order of the store, or nothing."""
     return sa.select(tables.orders.c.order_id).limit(1)
+
+
+def extent_of_orders() -> sa.Select[Any, Any, Any]:
+    """Number of orders of the store, and their first and last moment."""
+    at = tables.orders.c.ordered_at
+    return sa.select(sa.func.count(), sa.func.min(at), sa.func.max(at))
 
 
 def count_orders(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
