@@ -448,7 +448,7 @@ def measure(ctx: click.Context, campaign: str | None, form: str, output: Path | 
 
     with _opened(ctx) as project:
         chosen = [campaign] if campaign else project.launched()
-        results = [project.measure(name) for name in chosen]
+        results = project.measure_all(chosen)
     if not chosen:
         click.echo(_tongue(project).gettext("no campaign is launched yet"), err=True)
     if form == "table":

@@ -45,7 +45,7 @@ from loyalty_exp.design.universal import universal_campaign
 from loyalty_exp.design.withdraw import withdraw
 from loyalty_exp.errors import LaunchError, MeasureError
 from loyalty_exp.measure.budget import programme_cost
-from loyalty_exp.measure.campaign import measure_campaign
+from loyalty_exp.measure.campaign import measure_campaign, read_campaigns
 from loyalty_exp.measure.caused import CausedInYear, caused_in_year
 from loyalty_exp.measure.programme import programme
 from loyalty_exp.measure.restatement import restated, to_publish
@@ -324,24 +324,38 @@ class Project:
         Raises:
             MeasureError: the campaign was not launched.
         """
+        return self.measure_all([campaign_id])[0]
+
+    def measure_all(self, campaign_ids: Sequence[str] | None = None) -> list[ShownResult]:
+        """Effects of launched campaigns, as `measure` gives them, for much less than one by one.
+
+        Args:
+            campaign_ids: which, in this order; all that were launched if None.
+
+        Raises:
+            MeasureError: a campaign was not launched.
+        """
+        names = self.launched() if campaign_ids is None else campaign_ids
+        if not names:
+            return []
+        found = []
         with self.store.read(repeatable=True) as connection:
-            plans = _plans(connection, campaign_id)
-            if not plans:
-                raise MeasureError(
-                    f"{campaign_id} was not launched; run `loyalty-exp launch {campaign_id}`"
+            campaigns = [_measured_plans(connection, name) for name in names]
+            through = self._data_through(connection)
+            for name, plans, reading in zip(
+                names, campaigns, read_campaigns(connection, campaigns, through), strict=True
+            ):
+                self._progress(f"measuring {name}")
+                result = measure_campaign(
+                    connection,
+                    plans,
+                    reading,
+                    provenance=self._provenance(connection, f"loyalty-exp measure {name}"),
+                    deviations=self._deviations(plans[0]),
+                    caveat=self.caveat,
                 )
-            if campaign_id == UNIVERSAL:
-                plans = plans[-1:]  # each rotation is a measurement of its own
-            self._progress(f"measuring {campaign_id}")
-            result = measure_campaign(
-                connection,
-                plans,
-                provenance=self._provenance(connection, f"loyalty-exp measure {campaign_id}"),
-                deviations=self._deviations(plans[0]),
-                caveat=self.caveat,
-            )
-            found = restated(connection, result)
-        return shown(found, self.declaration.project.locale)
+                found.append(restated(connection, result))
+        return [shown(result, self.declaration.project.locale) for result in found]
 
     def _deviations(self, plan: FrozenPlan) -> tuple[str, ...]:
         """What was edited since a launch."""
@@ -363,8 +377,7 @@ class Project:
         Raises:
             MeasureError: the windows are not alike, or reach into time without data.
         """
-        results = [self.measure(campaign_id) for campaign_id in self.launched()]
-        return self._compare(year1, year2, results)
+        return self._compare(year1, year2, self.measure_all())
 
     def _compare(
         self, year1: Window | None, year2: Window | None, results: Sequence[CampaignResult]
@@ -457,8 +470,8 @@ class Project:
             language: fr or en; the project's if None.
             bundle: write one file to mail, here, instead of a folder.
         """
-        everything = {name: self.measure(name) for name in self.launched()}
-        shown = list(everything.values())
+        shown = self.measure_all()
+        everything = {result.campaign: result for result in shown}
         universal = everything.pop(UNIVERSAL, None)
         results = list(everything.values())
         given: dict[str, Any] = {
@@ -598,9 +611,15 @@ class Project:
         return Provenance(through, first.date(), loads, _version(), engine, command)
 
 
-def _plans(connection: sa.Connection, campaign_id: str) -> list[FrozenPlan]:
+def _measured_plans(connection: sa.Connection, campaign_id: str) -> list[FrozenPlan]:
+    """Frozen plans of the waves measured together."""
     rows = connection.execute(registry.wave_plans(campaign_id))
-    return [FrozenPlan.from_json(row.plan) for row in rows]
+    plans = [FrozenPlan.from_json(row.plan) for row in rows]
+    if not plans:
+        raise MeasureError(
+            f"{campaign_id} was not launched; run `loyalty-exp launch {campaign_id}`"
+        )
+    return plans[-1:] if campaign_id == UNIVERSAL else plans  # each rotation is one of its own
 
 
 def _suspended(results: Sequence[CampaignResult]) -> set[str]:

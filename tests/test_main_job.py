@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from by_hand import MARGIN_RATE, ByHand, by_hand, spending
 from scipy import stats
 from shops import DECLARATION, done, open_shop, order_lines, run
@@ -20,6 +21,7 @@ from support import words_of
 
 import loyalty_exp as lx
 from loyalty_exp.demo import PLANTED, cumulative_row, run_demo
+from loyalty_exp.errors import MeasureError
 from loyalty_exp.measure.results import CampaignResult
 
 FIELDS = """
@@ -73,6 +75,39 @@ def test_python_gives_the_same_rows(shop: Path) -> None:
     np.testing.assert_array_equal(
         frame["effect_per_customer"].astype(float), np.array(effects, float)
     )
+
+
+def test_campaigns_measured_together_share_their_passes_and_keep_their_figures(
+    tmp_path: Path,
+) -> None:
+    start = DECLARATION.index("[campaign.spring]")
+    second = DECLARATION[start:].replace("campaign.spring", "campaign.second")
+    second = second.replace('["regular"]', '["all"]').replace("30, call = 70", "50, call = 50")
+    project = lx.open(open_shop(tmp_path, DECLARATION + second))
+    project.load()
+    project.launch("spring")
+    project.launch("second")
+    passes: list[str] = []
+
+    def listen(*event: Any) -> None:
+        passes.extend([event[2]] if "bitstring_agg" in event[2] else [])
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", listen)
+    try:
+        together = project.measure_all()
+        assert len(passes) == 2  # the months since the start, and those before it
+        alone = [project.measure(name) for name in ("second", "spring")]
+        assert len(passes) == 6
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", listen)
+    assert alone[0].plan.caps != alone[1].plan.caps
+    for shared, own in zip(together, alone, strict=True):
+        assert shared.campaign == own.campaign
+        assert [check.status for check in shared.checks] == [check.status for check in own.checks]
+        found, expected = shared.to_frame(), own.to_frame()
+        pd.testing.assert_frame_equal(found, expected, rtol=1e-9, atol=1e-9)
+    with pytest.raises(MeasureError, match="autumn was not launched"):
+        project.measure_all(["spring", "autumn"])
 
 
 def listed(shop: Path, name: str) -> list[str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 import sqlalchemy as sa
 
 from loyalty_exp.declare.frozen import Calendar, FrozenPlan
-from loyalty_exp.measure.checks import campaign_checks
+from loyalty_exp.measure.checks import before_windows, campaign_checks
 from loyalty_exp.measure.details import (
     compare_segments,
     decomposition,
@@ -51,15 +52,34 @@ from loyalty_exp.measure.small import (
     with_path_band,
 )
 from loyalty_exp.measure.verdict import decided_side, elapsed_shares, verdict
-from loyalty_exp.store.outcomes import ALL, Outcomes, read_outcomes, window_of
+from loyalty_exp.store.outcomes import ALL, Outcomes, read_many, window_of
 from loyalty_exp.store.queries.draw import UNIVERSAL
 from loyalty_exp.store.queries.moments import Window
 from loyalty_exp.store.queries.registry import has_exposures
 
-__all__ = ["JUDGED_TOGETHER", "judge_together", "looks_together", "measure_campaign", "questions"]
+__all__ = [
+    "JUDGED_TOGETHER",
+    "Reading",
+    "judge_together",
+    "looks_together",
+    "measure_campaign",
+    "questions",
+    "read_campaigns",
+]
 
 MARGIN_ONLY = "before the costs of the campaigns, which are taken off the programme's total"
 JUDGED_TOGETHER = "wider than read alone: the arms of the campaign are judged together (Holm)"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is read of a campaign's customers, and over which months."""
+
+    windows: Sequence[Window]
+    """One a wave; none before the first month."""
+    outcomes: Outcomes
+    before: Outcomes
+    """Of the last months before the start."""
 
 
 def questions(plan: FrozenPlan, outcomes: Outcomes) -> Iterator[Question]:
@@ -72,9 +92,31 @@ def questions(plan: FrozenPlan, outcomes: Outcomes) -> Iterator[Question]:
         yield Question(arm, against, segment, wave)
 
 
+def read_campaigns(
+    connection: sa.Connection, campaigns: Sequence[Sequence[FrozenPlan]], data_through: dt.date
+) -> list[Reading]:
+    """Read the customers of several campaigns, those over the same months in one pass.
+
+    Args:
+        connection: an open store.
+        campaigns: frozen plan of every wave of each, in order.
+        data_through: last day of the data.
+    """
+    windows = [_windows(connection, plans, data_through) for plans in campaigns]
+    asked: list[tuple[Sequence[Window], Mapping[str, float]]] = [
+        (each, governing(plans).declaration["costs"]["per_contact"])
+        for plans, each in zip(campaigns, windows, strict=True)
+    ]
+    asked += [(before_windows(connection, plans), {}) for plans in campaigns]
+    found = read_many(connection, asked)
+    outcomes, before = found[: len(campaigns)], found[len(campaigns) :]
+    return [Reading(*each) for each in zip(windows, outcomes, before, strict=True)]
+
+
 def measure_campaign(
     connection: sa.Connection,
     plans: Sequence[FrozenPlan],
+    reading: Reading,
     *,
     provenance: Provenance,
     deviations: tuple[str, ...] = (),
@@ -85,21 +127,23 @@ def measure_campaign(
     Args:
         connection: an open store.
         plans: frozen plan of every wave, in order; the first one governs looks, metric and caps.
+        reading: what was read of its customers.
         provenance: what the figures rest on.
         deviations: what the declaration says now that the frozen plan does not.
         caveat: a sentence about the data that every page must show.
     """
     plan = governing(plans)
     calendar = Calendar.of(plan, provenance.data_through)
-    windows = _windows(connection, plans, calendar)
-    outcomes = _outcomes(connection, plan, windows)
+    windows, outcomes = reading.windows, reading.outcomes
     rows: list[EffectRow] = []
     for question in questions(plan, outcomes):
         rows += effect_rows(plan, outcomes, calendar, question)
         rows += ratio_rows(plan, outcomes, calendar, question)
     money = _money(connection, plan, outcomes, calendar)
     looks = looks_together(plan, outcomes, calendar)
-    checks = campaign_checks(connection, plans, outcomes, calendar, money, deviations)
+    checks = campaign_checks(
+        connection, plans, outcomes, calendar, money, reading.before, deviations
+    )
     units = None
     if windows and sum(wave.units_of(arm) for wave in plans for arm in wave.arms) <= LARGEST_ROSTER:
         units = read_units(connection, windows)
@@ -224,10 +268,11 @@ def _noted(money: Economics, *notes: str) -> Economics:
 
 
 def _windows(
-    connection: sa.Connection, plans: Sequence[FrozenPlan], calendar: Calendar
+    connection: sa.Connection, plans: Sequence[FrozenPlan], data_through: dt.date
 ) -> list[Window]:
     """The window of every wave over the months begun, all capped alike; none before the first."""
-    plan = plans[0]
+    plan = governing(plans)
+    calendar = Calendar.of(plan, data_through)
     if not calendar.begun:
         return []
     logged = bool(connection.scalar(has_exposures(plan.campaign)))
@@ -241,13 +286,6 @@ def _windows(
         )
         for wave in plans
     ]
-
-
-def _outcomes(connection: sa.Connection, plan: FrozenPlan, windows: Sequence[Window]) -> Outcomes:
-    """Moments of every wave; empty before the first month."""
-    if not windows:
-        return Outcomes({}, 0, logged=False)
-    return read_outcomes(connection, windows, plan.declaration["costs"]["per_contact"])
 
 
 def _arm(

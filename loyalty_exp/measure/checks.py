@@ -40,12 +40,12 @@ from loyalty_exp.stats.ancova import (
     p_values,
 )
 from loyalty_exp.stats.planning import minimum_detectable_effect
-from loyalty_exp.store.outcomes import Outcomes, covariate_of, read_outcomes
+from loyalty_exp.store.outcomes import Outcomes, covariate_of
 from loyalty_exp.store.queries import checks as queries
 from loyalty_exp.store.queries.draw import UNIVERSAL
 from loyalty_exp.store.queries.moments import Window
 
-__all__ = ["campaign_checks"]
+__all__ = ["before_windows", "campaign_checks"]
 
 AA_ALARM = 0.01
 """P-value before the start below which a warning is given; the draw's strata make it rare."""
@@ -67,6 +67,7 @@ def campaign_checks(
     outcomes: Outcomes,
     calendar: Calendar,
     money: Mapping[str, Economics],
+    before: Outcomes,
     deviations: Sequence[str] = (),
 ) -> tuple[Check, ...]:
     """Every check of a campaign.
@@ -80,12 +81,12 @@ def campaign_checks(
         outcomes: moments by wave, arm and segment.
         calendar: which months are closed.
         money: economics of each treated arm.
+        before: moments of `before_windows`.
         deviations: what the declaration says now that the frozen plan does not.
     """
     plan = plans[0]
     rosters = [read_roster(connection, wave) for wave in plans]
-    oldest = connection.scalar(queries.first_month())
-    known = 0 if oldest is None else min(wave.first_month for wave in plans) - oldest
+    known = _known_months(connection, plans)
     histories = [read_histories(connection, wave) for wave in plans] if known > 0 else []
     return (
         roster_check(rosters),
@@ -95,7 +96,7 @@ def campaign_checks(
         balance_check(connection, plans, histories),
         _contamination_check(connection, plans, outcomes),
         _reach_check(plan, outcomes),
-        _aa_check(connection, plans, known),
+        _aa_check(plans, before),
         _power_check(governing(plans), outcomes, calendar, money),
         _buyers_check(connection, plans, calendar),
         _history_check(plan, histories, known),
@@ -160,20 +161,21 @@ def _reached(outcomes: Outcomes, arms: Sequence[str]) -> tuple[int, float] | Non
     return reached, reached / units
 
 
-def _aa_check(connection: sa.Connection, plans: Sequence[FrozenPlan], known: int) -> Check:
-    """The same analysis on the last months before the start, adjusted on those before them.
+def _known_months(connection: sa.Connection, plans: Sequence[FrozenPlan]) -> int:
+    """Months with orders before the campaign's first."""
+    oldest = connection.scalar(queries.first_month())
+    return 0 if oldest is None else min(wave.first_month for wave in plans) - oldest
 
-    As many months as are planned, at most half of those known; Bonferroni over the arms.
-    """
-    plan = governing(plans)
-    months = min(plan.looks, (known + 1) // 2)
-    if months < 1:
+
+def _aa_check(plans: Sequence[FrozenPlan], before: Outcomes) -> Check:
+    """The same analysis on the months before the start, Bonferroni over the arms."""
+    plan, months = governing(plans), before.months
+    if not months:
         return Check("aa_before", ABSENT, critical=False, values={})
-    outcomes = read_outcomes(connection, [_before(wave, months) for wave in plans], {})
     name = f"{plan.metric}_c{months - 1}"
     p: list[float] = []
     for arm in plan.treated_arms:
-        comparisons = outcomes.comparisons(arm, plan.holdout)
+        comparisons = before.comparisons(arm, plan.holdout)
         if not comparisons:
             continue
         effects = joint_effects(comparisons, [name], [covariate_of(name)])
@@ -188,8 +190,20 @@ def _aa_check(connection: sa.Connection, plans: Sequence[FrozenPlan], known: int
     return Check("aa_before", WARNING if p_value < AA_ALARM else PASSED, False, values)
 
 
+def before_windows(connection: sa.Connection, plans: Sequence[FrozenPlan]) -> list[Window]:
+    """The last months before the start as outcomes, the year before them as covariate.
+
+    As many months as are planned, at most half of those known; nothing where none is.
+
+    Args:
+        connection: an open store.
+        plans: frozen plan of every wave, in order.
+    """
+    months = min(governing(plans).looks, (_known_months(connection, plans) + 1) // 2)
+    return [_before(wave, months) for wave in plans] if months > 0 else []
+
+
 def _before(plan: FrozenPlan, months: int) -> Window:
-    """The last months before the start month as outcomes, the year before them as covariate."""
     first = plan.first_month - months
     year, month = divmod(first - 1, 12)
     return Window(

@@ -22,7 +22,15 @@ from loyalty_exp.stats.moments import Moments
 from loyalty_exp.store.queries.moments import METRICS, Window, third_variables
 from loyalty_exp.store.sums import GroupSums, read_sums
 
-__all__ = ["ALL", "Outcomes", "covariate_of", "pooled_waves", "read_outcomes", "window_of"]
+__all__ = [
+    "ALL",
+    "Outcomes",
+    "covariate_of",
+    "pooled_waves",
+    "read_many",
+    "read_outcomes",
+    "window_of",
+]
 
 ALL = "all"
 """The whole audience, or all waves together."""
@@ -183,7 +191,7 @@ def read_outcomes(
 
     Args:
         connection: an open store.
-        windows: one a wave, all of the same months.
+        windows: one a wave, all of the same months; without any nothing is found.
         contact_cost: cost of contacting a unit once, by arm; booked in the wave's first month.
     """
     return read_many(connection, [(windows, contact_cost)])[0]
@@ -199,18 +207,20 @@ def read_many(
         connection: an open store.
         campaigns: windows and contact costs of each, as for `read_outcomes`.
     """
-    found: list[Outcomes | None] = [None] * len(campaigns)
+    found = [Outcomes({}, 0, logged=False)] * len(campaigns)
     # On matrices this small, threads of the linear algebra only wait for each other.
     with threadpool_limits(1):
         for logged in (False, True):
-            chosen = [i for i, (w, _) in enumerate(campaigns) if w[0].with_exposures == logged]
+            chosen = [
+                i for i, (w, _) in enumerate(campaigns) if w and w[0].with_exposures == logged
+            ]
             windows = [window for i in chosen for window in campaigns[i][0]]
             third = [(metric, covariate_of(f"{metric}_0")) for metric in METRICS]
             third += [("net", "margin_x")] if logged else []
             sums = iter(read_sums(connection, windows, third))
             for i in chosen:
                 found[i] = _outcomes(*campaigns[i], sums, third)
-    return [outcomes for outcomes in found if outcomes is not None]
+    return found
 
 
 def _outcomes(

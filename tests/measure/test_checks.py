@@ -21,7 +21,7 @@ from support import fill_store, keep_members, new_store
 from loyalty_exp.declare.frozen import Calendar, FrozenPlan
 from loyalty_exp.declare.models import Campaign, Project
 from loyalty_exp.design.draw import draw_wave
-from loyalty_exp.measure.checks import campaign_checks
+from loyalty_exp.measure.checks import before_windows, campaign_checks
 from loyalty_exp.measure.draw_checks import (
     Histories,
     _balance_by_sums,
@@ -138,7 +138,10 @@ class Case:
             )
             outcomes = read_outcomes(connection, [window], COSTS["per_contact"])
             money = {arm: economics(plan, outcomes, calendar, arm) for arm in plan.treated_arms}
-            found = campaign_checks(connection, [plan], outcomes, calendar, money, deviations)
+            before = read_outcomes(connection, before_windows(connection, [plan]), {})
+            found = campaign_checks(
+                connection, [plan], outcomes, calendar, money, before, deviations
+            )
         assert len({check.name for check in found}) == len(found)
         return {check.name: check for check in found}
 
