@@ -152,6 +152,7 @@ def draw(folder: Path) -> Callable[[], Any]:
     from loyalty_exp.declare.frozen import StratumCounts
     from loyalty_exp.stats.allocation import allocate
     from loyalty_exp.store import tables
+    from loyalty_exp.store.engines import joined_as_written
     from loyalty_exp.store.queries import audience as queries
     from loyalty_exp.store.queries.draw import Draw, assign
 
@@ -176,7 +177,8 @@ def draw(folder: Path) -> Callable[[], Any]:
         )
         recipe = Draw("new", 0, SALT, ("holdout", "call"), strata)
         population = queries.Population(tables.customers_table())
-        connection.execute(assign(recipe, cuts, population))
+        with joined_as_written(connection):
+            connection.execute(assign(recipe, cuts, population))
         connection.rollback()
         return 0
 

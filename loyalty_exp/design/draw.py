@@ -30,6 +30,7 @@ from loyalty_exp.design.audience import (
 from loyalty_exp.errors import LaunchError
 from loyalty_exp.stats.allocation import allocate
 from loyalty_exp.stats.ancova import choose_method, joint_effects
+from loyalty_exp.store.engines import joined_as_written
 from loyalty_exp.store.outcomes import covariate_of, read_outcomes
 from loyalty_exp.store.queries import draw as queries
 from loyalty_exp.store.queries import erase
@@ -138,7 +139,8 @@ def draw_wave(
     )
     drawn = _share_out(campaign_id, campaign, audience, wave, salt_of(project, campaign_id, wave))
     population = population_of(connection, campaign)
-    connection.execute(queries.assign(drawn, audience.cuts, population))
+    with joined_as_written(connection):
+        connection.execute(queries.assign(drawn, audience.cuts, population))
     return freeze_wave(
         connection,
         drawn,

@@ -27,6 +27,7 @@ __all__ = [
     "Store",
     "capabilities_of",
     "digest_number",
+    "joined_as_written",
     "open_store",
     "parsed_address",
     "read_only",
@@ -54,6 +55,9 @@ class Capabilities:
     """How rows read come in: a `view` of their file, `copy` through COPY, `sent` in batches."""
     one_thread: str = ""
     """Statement that makes the order of additions the same in every run; empty if there is none."""
+    as_written: tuple[str, ...] = ()
+    """Statements that make it join tables as written, and that leave it to its planner again; () if
+    the planner knows the size of what the same transaction wrote."""
     in_process: bool = False
     """Rows come without a wire, as Arrow: moments are added up by BLAS instead of the engine."""
     most_columns: int | None = None
@@ -81,6 +85,10 @@ CAPABILITIES = {
         embedded=True,
         arrival="view",
         one_thread="SET threads = 1",
+        as_written=(
+            "SET disabled_optimizers = 'join_order,build_side_probe_side'",
+            "RESET disabled_optimizers",
+        ),
         in_process=True,
         settings={"storage_compatibility_version": "latest"},  # texts are packed at half the cost
     ),
@@ -117,6 +125,21 @@ sa.dialects.registry.register("spark", "loyalty_exp.store.spark", "SparkDialect"
 def capabilities_of(dialect: str) -> Capabilities:
     """What the engine of a dialect can do."""
     return CAPABILITIES[dialect]
+
+
+@contextlib.contextmanager
+def joined_as_written(connection: sa.Connection) -> Iterator[None]:
+    """Statements inside join tables in the order in which they name them: the many rows first.
+
+    For an engine that takes a table filled in the same transaction for empty. After an error the
+    transaction takes no further statement, and its connection is closed.
+    """
+    settings = capabilities_of(connection.dialect.name).as_written
+    for statement in settings[:1]:
+        connection.exec_driver_sql(statement)
+    yield
+    for statement in settings[1:]:
+        connection.exec_driver_sql(statement)
 
 
 class Store:

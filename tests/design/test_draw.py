@@ -27,7 +27,7 @@ from loyalty_exp.design.edits import changes
 from loyalty_exp.errors import LaunchError
 from loyalty_exp.segment.features import customer_features
 from loyalty_exp.store import tables
-from loyalty_exp.store.engines import Store
+from loyalty_exp.store.engines import Store, joined_as_written
 
 START = dt.date(2026, 3, 1)
 AS_OF = dt.date(2026, 2, 28)
@@ -346,3 +346,25 @@ def test_another_seed_or_campaign_is_another_draw() -> None:
 )
 def test_looks_are_the_whole_months(start: dt.date, until: dt.date, looks: int) -> None:
     assert planned_looks(start, until) == looks
+
+
+def test_the_draw_looks_up_strata_for_units_and_not_units_for_strata(store: Store) -> None:
+    """The engine takes both tables, filled a moment ago, for empty."""
+    few = "(VALUES (1), (2), (3)) AS few (n)"
+    with store.write() as connection:
+        connection.exec_driver_sql(
+            "CREATE TEMP TABLE many AS SELECT i % 3 AS n FROM range(9999) r(i)"
+        )
+
+        def probed() -> bool:
+            statement = f"EXPLAIN (FORMAT json) SELECT * FROM many JOIN {few} USING (n)"
+            plan = json.loads(connection.exec_driver_sql(statement).all()[0][1])
+            joins = [plan[0]]
+            while joins[-1]["name"].strip() != "HASH_JOIN":
+                joins.append(joins[-1]["children"][0])
+            return "many" in json.dumps(joins[-1]["children"][0])
+
+        assert not probed()
+        with joined_as_written(connection):
+            assert probed()
+        assert not probed()
