@@ -26,6 +26,7 @@ ROUNDS = (
     "bare_read_parquet",
     "bare_read_csv",
     "bare_table",
+    "bare_table_csv",
     "roll_up",
     "draw",
     "rhythm",

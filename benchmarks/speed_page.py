@@ -49,13 +49,18 @@ LOADS = (
     ("load_parquet", "bare_read_parquet", "Parquet"),
     ("load_csv", "bare_read_csv", "CSV"),
 )
+TABLES = {"load_parquet": "bare_table", "load_csv": "bare_table_csv"}
 LOAD_TARGET = 4.0
 ON_LOADS = """### Loading
 
-`loyalty-exp load` of the file into an empty store: digest, judgement of every row, repeated ids,
-the orders, their roll-up and every customer's rhythm committed to the store's file. The bare read
-is the same engine's `CREATE TEMP TABLE ... AS SELECT *` of the file: every column and row into
+`loyalty-exp load` of the file, the store not there yet: digest, judgement of every row, repeated
+ids, the orders, their roll-up and every customer's rhythm committed to the store's file. The bare
+read is the same engine's `CREATE TEMP TABLE ... AS SELECT *` of the file: every column and row into
 memory, nothing judged, nothing written.
+"""
+ON_PARTS = """The same loads in two parts, each beside what the engine pays for the like of it: its
+own `CREATE TABLE ... AS SELECT *` of the file in a database file, where nothing is judged and ids
+may repeat; and the hash-aggregate by customer and month, of which nothing is sorted or written.
 """
 SEGMENTS = (
     ("bare_by_customer", "hash-aggregate by customer: the limit", None),
@@ -79,7 +84,7 @@ PEERS = (
 WORKS = (
     *(work for work, *_ in (*BARE, *SEGMENTS, *LOADS, *PEERS)),
     *(bare for _, bare, _ in LOADS),
-    "bare_table",
+    *TABLES.values(),
     "first_time",
     "next_month",
 )
@@ -174,15 +179,30 @@ def _loading(costs: Costs) -> str:
             f"| {words} | {cost['runs']} | {cost['cpu']:.1f} | {read:.2f} | {ratio:.1f} | "
             f"<= {LOAD_TARGET:g} | {_verdict(ratio, LOAD_TARGET)} | {cost['gib']:.2f} |"
         )
-    if known and {"bare_table", "roll_up"} <= costs.keys():
-        table, rolled = costs["bare_table"]["cpu"], costs["roll_up"]["cpu"]
-        rows += [
-            "",
-            f"What any load that keeps its rows pays of this: {table:.1f} s for the engine's own",
-            "`CREATE TABLE` of the Parquet file in a database file, and",
-            f"{rolled:.1f} s for the roll-up.",
+    return "\n".join([*rows, *_parts_of_loads(costs)]) if known else ""
+
+
+def _parts_of_loads(costs: Costs) -> list[str]:
+    """What the orders cost, and what is kept beside them."""
+    parts = []
+    for work, _, words in LOADS:
+        if not {work, TABLES[work], "bare_aggregate"} <= costs.keys():
+            continue
+        orders, limits = (
+            costs[work]["table"],
+            (costs[name]["cpu"] for name in (TABLES[work], "bare_aggregate")),
+        )
+        shares = (orders, costs[work]["cpu"] - orders)
+        said = (
+            (f"{words}: orders read, judged, committed", "`CREATE TABLE`"),
+            (f"{words}: their roll-up and the rhythms, committed", "hash-aggregate"),
+        )
+        parts += [
+            f"| {part} | {cost:.1f} | {like} | {limit:.2f} | {cost / limit:.2f} |"
+            for (part, like), cost, limit in zip(said, shares, limits, strict=True)
         ]
-    return "\n".join(rows) if known else ""
+    head = ["| part | CPU s | beside | CPU s | x |", "|---|---:|---|---:|---:|"]
+    return ["", ON_PARTS, *head, *parts] if parts else []
 
 
 def _against_peers(costs: Costs) -> str:

@@ -36,7 +36,9 @@ Work = Callable[[Path], Callable[[], Any]]
 
 
 TABLE_MADE: list[float] = []
-"""CPU seconds when a peer has its table of one row a customer, which campaigns share."""
+"""CPU seconds when a peer has its table of one row a customer, which campaigns share, or a load
+its table of orders.
+"""
 
 
 def duckdb_on(folder: Path) -> Any:
@@ -70,11 +72,11 @@ def bare_read(folder: Path, file: str) -> Callable[[], Any]:
     return lambda: engine.execute(text).fetchall() and 0
 
 
-def bare_table(folder: Path) -> Callable[[], Any]:
-    """Every row and column of the file into a table of a new database file."""
+def bare_table(folder: Path, file: str) -> Callable[[], Any]:
+    """Every row and column of a file into a table of a new database file."""
     engine = duckdb_on(folder)
     engine.execute(f"ATTACH '{scratch(folder)}/kept.duckdb' AS kept")
-    text = f"CREATE TABLE kept.orders AS SELECT * FROM '{folder}/orders.parquet'"
+    text = f"CREATE TABLE kept.orders AS SELECT * FROM '{folder}/{file}'"
     return lambda: engine.execute(text).fetchall() and 0
 
 
@@ -194,8 +196,17 @@ def project_on(folder: Path, home: Path, orders: str) -> Any:
 
 
 def load(folder: Path, file: str) -> Callable[[], Any]:
-    """`loyalty-exp load` of the whole file into an empty store."""
+    """`loyalty-exp load` of the whole file, the store not there yet."""
+    from loyalty_exp.store import merging
+
     project = project_on(folder, scratch(folder), file)
+    keep = merging.keep_summaries
+
+    def noted(*arguments: Any, **options: Any) -> None:
+        TABLE_MADE.append(cpu_seconds())
+        keep(*arguments, **options)
+
+    merging.keep_summaries = noted
     return lambda: project.load() and 0
 
 
@@ -374,7 +385,8 @@ WORK: dict[str, Work] = {
     "bare_scan": bare_scan,
     "bare_read_parquet": lambda folder: bare_read(folder, "orders.parquet"),
     "bare_read_csv": lambda folder: bare_read(folder, "orders.csv"),
-    "bare_table": bare_table,
+    "bare_table": lambda folder: bare_table(folder, "orders.parquet"),
+    "bare_table_csv": lambda folder: bare_table(folder, "orders.csv"),
     "bare_aggregate": bare_aggregate,
     "roll_up": roll_up,
     "draw": draw,
