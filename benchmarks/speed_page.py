@@ -186,12 +186,10 @@ def _parts_of_loads(costs: Costs) -> list[str]:
     """What the orders cost, and what is kept beside them."""
     parts = []
     for work, _, words in LOADS:
-        if not {work, TABLES[work], "bare_aggregate"} <= costs.keys():
+        limits = [costs.get(name, {}).get("cpu") for name in (TABLES[work], "bare_aggregate")]
+        orders = costs.get(work, {}).get("table")
+        if orders is None or None in limits:
             continue
-        orders, limits = (
-            costs[work]["table"],
-            (costs[name]["cpu"] for name in (TABLES[work], "bare_aggregate")),
-        )
         shares = (orders, costs[work]["cpu"] - orders)
         said = (
             (f"{words}: orders read, judged, committed", "`CREATE TABLE`"),
