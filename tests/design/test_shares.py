@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from typing import Any
 
 import sqlalchemy as sa
 from hypothesis import given, settings
@@ -36,18 +41,12 @@ def test_every_stratum_and_arm_gets_exactly_its_count(
         for n, (size, row) in enumerate(zip(sizes, counts, strict=True))
     )
     drawn = Draw("test", 0, salt, arms, strata)
-    with ENGINE.connect() as connection, connection.begin():
-        tables.metadata.create_all(connection)
-        connection.execute(tables.assignments.delete())
-        for table in (queries.audience, queries.strata):
-            table.drop(connection, checkfirst=True)
-            table.create(connection)
-        units = [
-            {"unit": f"u{n}-{k}", "segment": "all", "declared": f"s={n:02d}", "history": 0.0}
-            for n, size in enumerate(sizes)
-            for k in range(size)
-        ]
-        connection.execute(queries.audience.insert(), units)
+    units = [
+        {"unit": f"u{n}-{k}", "segment": "all", "declared": f"s={n:02d}", "history": 0.0}
+        for n, size in enumerate(sizes)
+        for k in range(size)
+    ]
+    with standing(units) as connection:
         connection.execute(queries.count_strata(()))
         found = connection.execute(queries.stratum_sizes()).all()
         assert [tuple(row) for row in found] == [(row.stratum, row.units) for row in strata]
@@ -70,3 +69,45 @@ def test_every_stratum_and_arm_gets_exactly_its_count(
     assert abs(held - shares[0] * total) < 1
     for row in strata:
         assert abs(row.counts[0] - shares[0] * row.units) < 1
+
+
+def test_units_whose_digests_begin_alike_are_told_apart_by_the_rest() -> None:
+    salt, by_start = "0123", defaultdict[str, list[str]](list)
+    for n in range(30_000):
+        by_start[digest_of(salt, f"u{n}")[:6]].append(f"u{n}")
+    pairs = [pair for pair in by_start.values() if len(pair) > 1]
+    assert len(pairs) > 10
+    strata = tuple(
+        StratumCounts(f"band=0|s={n:03d}", len(pair), (1, len(pair) - 1))
+        for n, pair in enumerate(pairs)
+    )
+    drawn = Draw("test", 0, salt, ("holdout", "arm"), strata)
+    units = [
+        {"unit": unit, "segment": "all", "declared": f"s={n:03d}", "history": 0.0}
+        for n, pair in enumerate(pairs)
+        for unit in pair
+    ]
+    with standing(units) as connection:
+        connection.execute(queries.count_strata(()))
+        connection.execute(assign(drawn, (), Population(tables.customers_table())))
+        assert connection.scalar(redrawn_differences(drawn)) == 0
+        held = tables.assignments.c.arm == "holdout"
+        found = connection.scalars(sa.select(tables.assignments.c.unit).where(held))
+        assert sorted(found) == sorted(min(p, key=lambda u: digest_of(salt, u)) for p in pairs)
+
+
+def digest_of(salt: str, unit: str) -> str:
+    return hashlib.md5(f"{salt}:{unit}".encode(), usedforsecurity=False).hexdigest()
+
+
+@contextmanager
+def standing(units: list[dict[str, Any]]) -> Iterator[sa.Connection]:
+    """A store where these units are the audience, and no other is assigned."""
+    with ENGINE.connect() as connection, connection.begin():
+        tables.metadata.create_all(connection)
+        connection.execute(tables.assignments.delete())
+        for table in (queries.audience, queries.strata):
+            table.drop(connection, checkfirst=True)
+            table.create(connection)
+        connection.execute(queries.audience.insert(), units)
+        yield connection
