@@ -1,4 +1,4 @@
-"""The company that speed is measured on: orders in random order, a store, fifty campaigns.
+"""The company that speed is measured on: orders in random order, a store, campaigns.
 
 Makes files once; a size that is there already is kept.
 """
@@ -20,6 +20,8 @@ from loyalty_exp.store.merging import keep_summaries
 __all__ = ["CAMPAIGNS", "DECLARATION", "LAST_MONTH", "make"]
 
 CAMPAIGNS = 50
+LARGE, FEW = 10_000_000, 10
+"""From so many customers on so few campaigns are launched: a billion assignments fit no disk."""
 BUSY = replace(B2C, name="ten orders a customer", b=-1.25)
 LAST_MONTH = "2025-12-01"
 """First day of the last month, which the incremental measurement loads apart."""
@@ -58,7 +60,7 @@ def make(folder: Path, customers: int) -> None:
     if not orders.exists():
         _orders(folder, customers, orders)
     if not store.exists():
-        _store(orders, store)
+        _store(orders, store, FEW if customers >= LARGE else CAMPAIGNS)
 
 
 def _orders(folder: Path, customers: int, path: Path) -> None:
@@ -82,8 +84,8 @@ def _orders(folder: Path, customers: int, path: Path) -> None:
     raw.unlink()
 
 
-def _store(orders: Path, path: Path) -> None:
-    """What a load and fifty launches leave, written by the engine itself."""
+def _store(orders: Path, path: Path, campaigns: int) -> None:
+    """What a load and launches leave, written by the engine itself."""
     store = open_store(f"duckdb:///{path}")
     with store.write() as connection:
         connection.exec_driver_sql("SET memory_limit = '4GB'")
@@ -92,7 +94,7 @@ def _store(orders: Path, path: Path) -> None:
             f"month(ordered_at), revenue, margin, NULL, 'bench' FROM '{orders}'"
         )
         keep_summaries(connection)
-    for number in range(CAMPAIGNS):
+    for number in range(campaigns):
         with store.write() as connection:
             arm = f"CASE WHEN hash(customer, {number}) % 5 = 0 THEN 'holdout' ELSE 'call' END"
             connection.execute(
