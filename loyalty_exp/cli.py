@@ -55,8 +55,12 @@ def _in_words(ctx: click.Context, error: LoyaltyExpError) -> str:
 
 
 def _told(ctx: click.Context, text: str) -> str:
-    """A text of the package in the language of the declaration; English until that is known."""
-    language = ctx.meta.get(_LANGUAGE, "en")
+    """A text of the package, or of click, in the language of the declaration."""
+    from loyalty_exp.declare.toml import language_of
+
+    if _LANGUAGE not in ctx.meta:
+        ctx.meta[_LANGUAGE] = language_of(ctx.find_root().params["declaration"])
+    language = ctx.meta[_LANGUAGE]
     if language == "en":
         return text
     from loyalty_exp.report.refusals import told
@@ -72,6 +76,11 @@ class _Group(click.Group):
         """Run a command."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            shown = io.StringIO()
+            error.show(shown)
+            click.echo(_told(ctx, shown.getvalue()), nl=False, err=True)
+            ctx.exit(2)
         except LoyaltyExpError as error:
             click.echo(_in_words(ctx, error), err=True)
             ctx.exit(2)

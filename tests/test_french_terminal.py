@@ -95,7 +95,7 @@ def constant(part: ast.expr) -> object:
 
 def is_sql(text: str) -> bool:
     """Whether a text is of a statement or of a pattern, for no reader."""
-    return bool(re.search(r"\b(?:CASE|WHEN|FROM|AS|JOIN)\b|\|\||\\", text))
+    return bool(re.search(r"\b(?:CASE|WHEN|FROM|AS|JOIN)\b|\|\||\\|^error\(", text))
 
 
 def is_told(text: str) -> bool:
@@ -183,3 +183,86 @@ def test_refusals_are_told_whole_or_left_alone(shop: Path) -> None:
     assert said.startswith("aucune commande n’est connue en 2020-01, mais il y en a en 2025-01 :")
     unknown = "the moon is expected soon, and this is what nobody translated"
     assert told(FR, unknown) == unknown
+
+
+@pytest.mark.parametrize(
+    ("words", "french", "english"),
+    [
+        (
+            "launch",
+            "Il manque l’argument 'CAMPAIGN'.",
+            "Missing argument 'CAMPAIGN'.",
+        ),
+        (
+            "report --lang de",
+            (
+                "Valeur incorrecte pour '--lang' : 'de' n’est pas l’une des valeurs possibles : "
+                "'fr', 'en'."
+            ),
+            "Invalid value for '--lang': 'de' is not one of 'fr', 'en'.",
+        ),
+        (
+            "measure spring summer",
+            "Un argument de trop (summer)",
+            "Got unexpected extra argument (summer)",
+        ),
+        (
+            "compare --year1 2025-13-01 2025-12-31",
+            (
+                "Valeur incorrecte pour '--year1' : '2025-13-01' n’est pas une date ; écrivez-la "
+                "ainsi : 2026-03-31"
+            ),
+            "Invalid value for '--year1': '2025-13-01' is not a date; write it as 2026-03-31",
+        ),
+        (
+            "contacts --limit 0",
+            "Valeur incorrecte pour '--limit' : 0 n’est pas dans l’intervalle x>=1.",
+            "Invalid value for '--limit': 0 is not in the range x>=1.",
+        ),
+    ],
+)
+def test_a_command_written_wrongly_is_told_in_the_language_of_the_declaration(
+    words: str, french: str, english: str, shop: Path
+) -> None:
+    assert refused(shop, *words.split()).endswith(f"help'. Erreur : {french}")
+    shop.write_text(DECLARATION, encoding="utf-8")
+    assert refused(shop, *words.split()).endswith(f"help' for help. Error: {english}")
+    shop.unlink()
+    assert refused(shop, *words.split()).endswith(f"help' for help. Error: {english}")
+
+
+def test_no_such_command_or_option_is_told_even_where_the_declaration_has_mistakes(
+    shop: Path,
+) -> None:
+    shop.write_text(IN_FRENCH.replace("holdout = 30", "holdout = 0.3"), encoding="utf-8")
+    option = refused(shop, "load", "--nowhere")
+    assert option.startswith("Utilisation : main load [OPTIONS] Aide : 'main load --help'.")
+    assert "L’option '--nowhere' n’existe pas" in option
+    assert "La commande 'lunch' n’existe pas" in refused(shop, "lunch")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        (
+            "mysql://me@here/shop",
+            (
+                "mysql n’est pas un moteur pris en charge ; sont pris en charge : duckdb, "
+                "postgresql, spark, sqlite"
+            ),
+        ),
+        (
+            "snowflake://here",
+            (
+                "snowflake ne peut pas contenir les données ; comme database, prenez duckdb, "
+                "postgresql ou spark (docs/engines.md)"
+            ),
+        ),
+    ],
+)
+def test_an_engine_that_cannot_be_used_is_refused_in_french(
+    address: str, said: str, shop: Path
+) -> None:
+    database = f'[project]\ndatabase = "{address}"'
+    shop.write_text(IN_FRENCH.replace("[project]", database), encoding="utf-8")
+    assert refused(shop, "segments") == said

@@ -23,7 +23,7 @@ from loyalty_exp.declare.positions import Path, Positions
 from loyalty_exp.declare.syntax import Problem, parse
 from loyalty_exp.errors import DeclarationError, Mistake
 
-__all__ = ["find", "read"]
+__all__ = ["find", "language_of", "read"]
 
 _LARGEST = 2_000_000
 _FRENCH = re.compile(r"""^\s*locale\s*=\s*["']fr""", re.MULTILINE)
@@ -89,6 +89,15 @@ def read(
     if mistakes or declaration is None:
         raise DeclarationError(_ordered(mistakes, documents), _language(documents))
     return declaration
+
+
+def language_of(path: File | str) -> str:
+    """The language that a declaration asks for, 'en' or 'fr', whatever is wrong with it.
+
+    Args:
+        path: A file or folder as `find` takes it.
+    """
+    return _language(map(_load, find(File(path))))
 
 
 def _language(documents: Iterable[_Document]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from loyalty_exp.report.mistakes import OF_A_DECLARATION
 from loyalty_exp.report.sayings import N_
+from loyalty_exp.report.usage import OF_A_COMMAND
 
 if TYPE_CHECKING:
     from loyalty_exp.report.tongue import Tongue
@@ -182,6 +183,22 @@ OF_THE_STORE = (
     N_("%(name)s: still in use by %(who)s after %(n)s s; nothing was changed"),
     N_("another process"),
     N_("the store holds no order; run `loyalty-exp load`"),
+    N_("database is no address of a database: dialect://user@host/name is expected"),
+    N_("%(engine)s is not a supported engine; supported: %(names)s"),
+    N_(
+        "%(engine)s keeps no facts here; as database use duckdb, postgresql or spark "
+        "(docs/engines.md)"
+    ),
+    N_("%(engine)s keeps its own registry: take registry_url out"),
+    N_("%(engine)s keeps no registry; use sqlite, duckdb or postgresql for it"),
+    N_(
+        "%(engine)s has no transactions, and a launch needs one: add registry_url = "
+        '"sqlite:///registry.db" under [project] (docs/engines.md)'
+    ),
+    N_(
+        "%(engine)s is used through the session at hand, %(address)s: plan and launch fail on a "
+        "Connect server (docs/engines.md)"
+    ),
     # steps, while they run
     N_("reading orders"),
     N_("reading customers"),
@@ -309,7 +326,7 @@ def told(t: Tongue, text: str) -> str:
 
 def _line(t: Tongue, line: str) -> str:
     text = line.strip()
-    for message in (*OF_THE_STORE, *OF_A_DECLARATION):
+    for message in (*OF_A_COMMAND, *OF_THE_STORE, *OF_A_DECLARATION):
         found = _pattern(message).fullmatch(text)
         if found is None:
             continue
