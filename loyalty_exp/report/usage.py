@@ -23,9 +23,9 @@ OF_A_COMMAND = (
     N_("No such option %(option)s."),
     N_("No such option %(option)s. Did you mean %(other)s?"),
     N_("No such option %(option)s. (Did you mean one of: %(others)s?)"),
-    N_("No such option: %(option)s"),
     N_("No such option: %(option)s Did you mean %(other)s?"),
     N_("No such option: %(option)s (Possible options: %(others)s)"),
+    N_("No such option: %(option)s"),
     N_("Got unexpected extra argument (%(argument)s)"),
     N_("Got unexpected extra arguments (%(arguments)s)"),
     N_("Option %(option)s requires an argument."),
@@ -39,4 +39,4 @@ OF_A_COMMAND = (
     N_("File %(file)s is a directory."),
     N_("%(file)s: a CSV file is written; name it *.csv"),
 )
-"""Lines of a usage error, and their parts."""
+"""Lines of a usage error, and their parts; the loosest are tried last."""
