@@ -177,7 +177,7 @@ class _Terms:
         names, m = window.variables, window.months
         self.names, self.caps = names, caps
         self.p, self.q = len(names) + len(caps) * (m + 1), len(third) * (2 * m - 1)
-        self.width = self.p + 3 * self.q + len(third)
+        self.width = self.p + 2 * self.q + len(third) * (m + 1)
         starts = range(0, self.q, 2 * m - 1)
         self.blocks = [
             (slice(start, start + 2 * m - 1), names.index(f"{metric}_0"), names.index(covariate))
@@ -201,25 +201,28 @@ class _Terms:
             self.shift = rows.mean(axis=1, keepdims=True)
         terms = np.empty((self.width, rows.shape[1]))
         v = np.subtract(rows, self.shift, out=terms[: self.p])
-        yyy, yyx, yxx = terms[self.p : self.p + 3 * self.q].reshape(3, self.q, -1)
+        yyy, yyx = terms[self.p : self.p + 2 * self.q].reshape(2, self.q, -1)
+        by_xx = terms[self.p + 2 * self.q :].reshape(-1, self.months + 1, rows.shape[1])
         y = np.empty((2 * self.months - 1, rows.shape[1]))
         for number, (block, first, covariate) in enumerate(self.blocks):
             months, x = v[first : first + self.months], v[covariate]
             y[: self.months] = months
             y[self.months :] = np.cumsum(months, axis=0)[1:]
-            xx = x * x
-            np.multiply(y, xx, out=yxx[block])
             yy = np.multiply(y, y)
             np.multiply(yy, x, out=yyx[block])
             np.multiply(yy, y, out=yyy[block])
-            np.multiply(xx, x, out=terms[self.p + 3 * self.q + number])
+            np.multiply(months, x * x, out=by_xx[number, :-1])
+            np.multiply(x * x, x, out=by_xx[number, -1])
         return terms
 
     def third(self, sums: Floats) -> Floats:
         """The third sums of a group, (q, 4), from the sums of its terms."""
-        mixed = sums[self.p : self.p + 3 * self.q].reshape(3, self.q)
-        xxx = np.repeat(sums[self.p + 3 * self.q :], 2 * self.months - 1)
-        return np.column_stack([*mixed, xxx])
+        yyy, yyx = sums[self.p : self.p + 2 * self.q].reshape(2, self.q)
+        by_xx = sums[self.p + 2 * self.q :].reshape(-1, self.months + 1)
+        months = by_xx[:, :-1]
+        yxx = np.hstack([months, np.cumsum(months, axis=1)[:, 1:]])
+        xxx = np.repeat(by_xx[:, -1], 2 * self.months - 1)
+        return np.column_stack([yyy, yyx, yxx.ravel(), xxx])
 
 
 class _Totals:
