@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from loyalty_exp.declare.frozen import month_of
 from loyalty_exp.store.tables import (
     assignments,
     customer_month,
@@ -98,16 +99,17 @@ def history_rows(campaign: str, wave: int, first: int, start: int) -> sa.Select[
 
 def buyers(campaign: str, wave: int, start: dt.date, last: int) -> sa.Select[Any]:
     """(arm, units) of a wave with an order from the start date to the end of month `last`."""
-    bought = (
-        sa.select(orders.c.customer)
-        .where(orders.c.ordered_at >= start, orders.c.month <= last, orders.c.revenue >= 0)
-        .distinct()
-        .subquery("bought")
+    first, kept = month_of(start.year, start.month), customer_month.c
+    bought: sa.Select[Any] | sa.CompoundSelect[Any] = sa.select(kept.customer).where(
+        kept.month >= first + (start.day > 1), kept.month <= last, kept.orders > 0
     )
+    if start.day > 1 and first <= last:
+        within = (orders.c.month == first, orders.c.ordered_at >= start, orders.c.revenue >= 0)
+        bought = sa.union_all(bought, sa.select(orders.c.customer).where(*within))
+    roster = (assignments.c.campaign == campaign, assignments.c.wave == wave)
     return (
         sa.select(assignments.c.arm, sa.func.count(sa.distinct(assignments.c.unit)).label("units"))
-        .join_from(assignments, bought, assignments.c.customer == bought.c.customer)
-        .where(assignments.c.campaign == campaign, assignments.c.wave == wave)
+        .where(*roster, assignments.c.customer.in_(bought))
         .group_by(assignments.c.arm)
     )
 

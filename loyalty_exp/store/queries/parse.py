@@ -20,7 +20,8 @@ __all__ = [
     "text_of",
 ]
 
-_BLANKS = " \t\r\n\v\f\u00a0\u2007\u2009\u202f\ufeff\u200b"
+_ASCII_BLANKS, _OTHER_BLANKS = " \t\r\n\v\f", "\u00a0\u2007\u2009\u202f\ufeff\u200b"
+_BLANKS = _ASCII_BLANKS + _OTHER_BLANKS
 _USUAL_SHAPES = ("____-__-__ __:__:__", "____-__-__", "____-__-__T__:__:__")
 """Shapes that cost less to recognise than a pattern; they leave no room for an offset."""
 _ISO = r"\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?"
@@ -76,8 +77,12 @@ def _trimmed(name: str) -> str:
 
 def _edged(name: str) -> str:
     """Whether a text may begin or end with a blank: much cheaper than trimming every cell."""
-    ends = " OR ".join(f"suffix({name}, {literal(blank)})" for blank in _BLANKS)
-    return f"({name} < '!' OR {name} > '~' OR {ends})"
+
+    def ends(blanks: str) -> str:
+        return " OR ".join(f"suffix({name}, {literal(blank)})" for blank in blanks)
+
+    accented = f"strlen({name}) <> length({name}) AND ({ends(_OTHER_BLANKS)})"
+    return f"({name} < '!' OR {name} > '~' OR {ends(_ASCII_BLANKS)} OR {accented})"
 
 
 def id_of(column: str, form: ColumnFormat) -> str:
