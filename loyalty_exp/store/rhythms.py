@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from loyalty_exp.store.engines import capabilities_of
 from loyalty_exp.store.queries.rhythm import counted_gaps, days_in_order
-from loyalty_exp.store.queries.summaries import build_customer_rhythm, without_rhythm
+from loyalty_exp.store.queries.summaries import build_customer_rhythm
 from loyalty_exp.store.sums import batches
 
 __all__ = ["keep_rhythms"]
@@ -39,7 +39,7 @@ def keep_rhythms(connection: sa.Connection, *, whole: bool, channels: bool) -> N
     if not capabilities_of(connection.dialect.name).in_process:
         connection.execute(build_customer_rhythm(whole=whole, channels=channels))
         return
-    rows = days_in_order(None if whole else without_rhythm())
+    rows = days_in_order(whole=whole)
     parts = [_rhythms(*block) for block in _blocks(batches(connection, rows, _VECTORS))]
     if not parts:
         return

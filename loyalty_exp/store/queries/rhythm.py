@@ -97,11 +97,12 @@ _row = sa.literal_column("customer_month.rowid", sa.BigInteger)
 """The place of a row of the roll-up, which holds within a transaction of the embedded engine."""
 
 
-def days_in_order(missing: sa.ColumnElement[bool] | None = None) -> sa.Select[Any]:
+def days_in_order(*, whole: bool) -> sa.Select[Any]:
     """Months with an order, those of a customer together, to be counted in process.
 
     Args:
-        missing: which rows of the roll-up; None for all, just made and so in order as they lie.
+        whole: of all customers, the roll-up just made and so in order as it lies; else of those
+            without a rhythm.
 
     Returns:
         A statement of whether another customer begins, the place of the row, the month, and its
@@ -110,8 +111,9 @@ def days_in_order(missing: sa.ColumnElement[bool] | None = None) -> sa.Select[An
     kept = customer_month.c
     months = sa.select(_row.label("row"), kept.customer, kept.month, kept.days)
     months = months.where(kept.days > 0)
-    if missing is not None:
-        months = months.where(missing).order_by(kept.customer)
+    if not whole:
+        known = sa.select(customer_rhythm.c.customer)
+        months = months.where(kept.customer.not_in(known)).order_by(kept.customer)
     ordered = months.subquery().c
     begins = ordered.customer != sa.func.lag(ordered.customer).over()
     return sa.select(sa.func.coalesce(begins, sa.true()), ordered.row, ordered.month, ordered.days)

@@ -23,7 +23,6 @@ __all__ = [
     "days_column",
     "drop_touched_rhythms",
     "touched",
-    "without_rhythm",
 ]
 
 touched = sa.Table(
@@ -87,12 +86,6 @@ def any_channel() -> sa.Select[Any]:
     return sa.select(orders.order_id).where(orders.channel.is_not(None)).limit(1)
 
 
-def without_rhythm() -> sa.ColumnElement[bool]:
-    """Whether the customer of a row of the roll-up has no rhythm yet."""
-    known = tables.customer_rhythm.c.customer == tables.customer_month.c.customer
-    return sa.not_(sa.exists().where(known))
-
-
 def build_customer_rhythm(
     *, whole: bool = True, channels: bool = True, counted: sa.Subquery | None = None
 ) -> sa.Insert:
@@ -104,7 +97,10 @@ def build_customer_rhythm(
         counted: what `gaps` gives, where it was counted already.
     """
     kept = tables.customer_month.c
-    who = None if whole else sa.select(kept.customer).where(without_rhythm()).distinct()
+    who = None
+    if not whole:
+        known = sa.exists().where(tables.customer_rhythm.c.customer == kept.customer)
+        who = sa.select(kept.customer).where(sa.not_(known)).distinct()
     counted = gaps(who) if counted is None else counted
     source: sa.FromClause = counted
     channel: sa.ColumnElement[Any] = sa.cast(sa.null(), sa.Text)
