@@ -32,7 +32,7 @@ from loyalty_exp.store.plans import costs_plan, exposures_plan, orders_plan
 from loyalty_exp.store.queries import merge as queries
 from loyalty_exp.store.queries.load import Plan
 from loyalty_exp.store.readers import Source, open_source
-from loyalty_exp.store.scratch import working_folder
+from loyalty_exp.store.scratch import sweep, working_folder
 from loyalty_exp.store.vocabulary import Expected, refuse_untold_statuses, unfamiliar
 
 __all__ = ["Expected", "LoadReport", "Reason", "load"]
@@ -140,6 +140,8 @@ def load(
     """
     settings = _Settings(project_timezone, currency, margin_rate, base, expected, now, progress)
     store.renew()
+    if store.path is not None:
+        sweep(beside=store.path)
     with working_folder() as folder, _readable_errors():
         if store.may_begin and (reports := _begin(store, data, settings, folder)) is not None:
             return reports

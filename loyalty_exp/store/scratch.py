@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["working_folder"]
+__all__ = ["sweep", "working_folder"]
 
 PREFIX = "loyalty-exp-"
 AGE = 60.0
@@ -28,11 +28,8 @@ def working_folder(beside: Path | None = None) -> Iterator[Path]:
         beside: a file that will be replaced by one made in the folder, which then is hidden;
             None for the system's place of temporary files.
     """
-    place, prefix = Path(tempfile.gettempdir()), PREFIX
-    if beside is not None:
-        place, prefix = beside.parent, f".{PREFIX}"
-    if os.name == "posix":
-        _sweep(place, prefix)
+    sweep(beside)
+    place, prefix = _where(beside)
     with (
         tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True) as name,
         _held(Path(name)),
@@ -54,8 +51,22 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _sweep(place: Path, prefix: str) -> None:
-    """Remove the folders that no living process holds the lock of."""
+def _where(beside: Path | None) -> tuple[Path, str]:
+    """Where working folders are made, and what their names begin with."""
+    if beside is None:
+        return Path(tempfile.gettempdir()), PREFIX
+    return beside.parent, f".{PREFIX}"
+
+
+def sweep(beside: Path | None = None) -> None:
+    """Remove the folders that no living process holds the lock of.
+
+    Args:
+        beside: as for `working_folder`.
+    """
+    if os.name != "posix":
+        return
+    place, prefix = _where(beside)
     for left in place.glob(f"{prefix}*"):
         with contextlib.suppress(OSError):
             descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

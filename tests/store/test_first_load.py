@@ -146,8 +146,10 @@ def test_what_a_killed_process_left_is_taken_away_by_the_next(
     assert not place.exists()
     (left,) = hidden(tmp_path)
     assert (tmp_path / left).stat().st_mode & 0o77 == 0
-    monkeypatch.setattr(scratch, "AGE", -1.0)
     run(store, tmp_path, GOOD)
+    assert hidden(tmp_path) == [left], "its owner may be about to take its lock"
+    monkeypatch.setattr(scratch, "AGE", -1.0)
+    assert run(store, tmp_path, GOOD).skipped
     assert hidden(tmp_path) == []
 
 
