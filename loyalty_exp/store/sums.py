@@ -206,11 +206,11 @@ class _Terms:
         y = np.empty((2 * self.months - 1, rows.shape[1]))
         for number, (block, first, covariate) in enumerate(self.blocks):
             months, x = v[first : first + self.months], v[covariate]
-            y[: self.months] = months
-            y[self.months :] = np.cumsum(months, axis=0)[1:]
-            yy = np.multiply(y, y)
+            np.cumsum(months, axis=0, out=y[self.months - 1 :])
+            y[: self.months] = months  # the first sum is the first month's
+            yy = np.multiply(y, y, out=yyy[block])
             np.multiply(yy, x, out=yyx[block])
-            np.multiply(yy, y, out=yyy[block])
+            yy *= y
             np.multiply(months, x * x, out=by_xx[number, :-1])
             np.multiply(x * x, x, out=by_xx[number, -1])
         return terms
