@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 __all__ = ["page"]
@@ -119,8 +120,8 @@ def page(sizes: Sequence[Found]) -> str:
             parts.append(f"Failed: {', '.join(found['failed'])}.")
         if missing := [work for work in WORKS if work not in {*costs, *found["failed"]}]:
             parts.append(f"Not measured at this size: {', '.join(missing)}.")
-    if len(sizes) > 1:
-        parts.append(_growth(sizes[0], sizes[-1]))
+    parts += [_growth(*pair) for pair in pairwise(sizes)]
+    parts += [_campaigns(found) for found in sizes]
     parts.append(REPRODUCE)
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
@@ -260,7 +261,7 @@ def _memory(costs: Costs, millions: float) -> str:
 
 
 def _growth(small: Found, large: Found) -> str:
-    """Growth in orders, and in campaigns."""
+    """Growth in orders."""
     times = large["millions"] / small["millions"]
     few, many = _medians(small), _medians(large)
     rows = [
@@ -276,19 +277,19 @@ def _growth(small: Found, large: Found) -> str:
         if work in few and work in many:
             grown = many[work]["cpu"] / few[work]["cpu"]
             rows.append(f"| {said} | {grown:.1f} | {times:g} | {_linear(grown, times)} |")
-    campaigns = {f"campaigns_{n}" for n in (1, 10, 50)}
-    for name, costs in ((small["millions"], few), (large["millions"], many)):
-        if not campaigns <= costs.keys():
-            continue
-        one, ten, fifty = (costs[f"campaigns_{n}"]["cpu"] for n in (1, 10, 50))
-        rows += [
-            "",
-            (
-                f"At {name:g} million customers 10 campaigns cost {ten / one:.1f} times one, 50 "
-                f"campaigns {fifty / one:.1f} times."
-            ),
-        ]
     return "\n".join(rows)
+
+
+def _campaigns(found: Found) -> str:
+    """Growth in campaigns at one size."""
+    costs = _medians(found)
+    if not {f"campaigns_{n}" for n in (1, 10, 50)} <= costs.keys():
+        return ""
+    one, ten, fifty = (costs[f"campaigns_{n}"]["cpu"] for n in (1, 10, 50))
+    return (
+        f"At {found['millions']:g} million customers 10 campaigns cost {ten / one:.1f} times one, "
+        f"50 campaigns {fifty / one:.1f} times."
+    )
 
 
 def _linear(grown: float, times: float) -> str:

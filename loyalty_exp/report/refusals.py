@@ -179,6 +179,10 @@ OF_THE_STORE = (
         "to date"
     ),
     N_("%(name)s: cannot be opened: %(why)s"),
+    N_(
+        "%(name)s: the engine's memory is used up (let it take more: add '?memory_limit=8GiB' to "
+        "database); nothing was changed"
+    ),
     N_("%(name)s: cannot be made in its folder: %(why)s"),
     N_("%(name)s: still in use by %(who)s after %(n)s s; nothing was changed"),
     N_("another process"),

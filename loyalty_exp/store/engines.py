@@ -363,6 +363,11 @@ class Store:
             reason = str(error.orig).strip().partition("\n")[0]
             if not isinstance(error, sa.exc.OperationalError) and not _FATAL.search(reason):
                 raise
+            if self.capabilities.in_process and reason.startswith("Out of Memory"):
+                reason = (
+                    "the engine's memory is used up (let it take more: add '?memory_limit=8GiB' to "
+                    "database)"
+                )
             raise StoreError(f"{self.name}: {reason}; {then}") from error
 
     @property

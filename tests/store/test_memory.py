@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from loyalty_exp.errors import StoreError
 from loyalty_exp.store.engines import open_store
 
 
@@ -20,3 +21,10 @@ def test_memory_is_bounded(tmp_path: Path, asked: str, held: str) -> None:
         assert connection.scalar(setting) == held
     with store.read(repeatable=True) as connection:
         assert connection.scalar(setting) == held
+
+
+def test_memory_used_up_is_told_with_its_repair(tmp_path: Path) -> None:
+    store = open_store(f"duckdb:///{tmp_path / 'store.duckdb'}?memory_limit=64MiB")
+    expected = r"^store\.duckdb: the engine's memory is used up .*add '\?memory_limit=8GiB"
+    with pytest.raises(StoreError, match=expected), store.write() as connection:
+        connection.exec_driver_sql("SELECT length(list(range)) FROM range(50000000)")
