@@ -363,7 +363,8 @@ class Store:
             reason = str(error.orig).strip().partition("\n")[0]
             if not isinstance(error, sa.exc.OperationalError) and not _FATAL.search(reason):
                 raise
-            if self.capabilities.in_process and reason.startswith("Out of Memory"):
+            own_limit = reason.startswith("Out of Memory") and "bad allocation" not in reason
+            if self.capabilities.in_process and own_limit:
                 reason = (
                     "the engine's memory is used up (let it take more: add '?memory_limit=8GiB' to "
                     "database)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,11 @@ def test_memory_used_up_is_told_with_its_repair(tmp_path: Path) -> None:
     expected = r"^store\.duckdb: the engine's memory is used up .*add '\?memory_limit=8GiB"
     with pytest.raises(StoreError, match=expected), store.write() as connection:
         connection.exec_driver_sql("SELECT length(list(range)) FROM range(50000000)")
+
+
+def test_memory_that_the_machine_has_not_got_is_not_asked_for(tmp_path: Path) -> None:
+    store = open_store(f"duckdb:///{tmp_path / 'store.duckdb'}")
+    reason = "Out of Memory Error: Failed to allocate block of 4194304 bytes (bad allocation)"
+    with pytest.raises(StoreError, match=re.escape(reason)) as caught, store.write():
+        raise sa.exc.OperationalError("", {}, Exception(reason))
+    assert "memory_limit" not in str(caught.value)
