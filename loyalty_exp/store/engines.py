@@ -28,6 +28,7 @@ __all__ = [
     "capabilities_of",
     "digest_number",
     "joined_as_written",
+    "lower_memory",
     "open_store",
     "parsed_address",
     "read_only",
@@ -140,6 +141,19 @@ def joined_as_written(connection: sa.Connection) -> Iterator[None]:
     yield
     for statement in settings[1:]:
         connection.exec_driver_sql(statement)
+
+
+def lower_memory(connection: sa.Connection, gib: float) -> str:
+    """Let the embedded engine take so much memory at most.
+
+    Returns:
+        The limit before, as the engine writes it.
+    """
+    before = str(connection.scalar(sa.select(sa.func.current_setting("memory_limit"))))
+    number, unit = before.split()
+    if unit == "TiB" or (unit == "GiB" and float(number) > gib):
+        connection.exec_driver_sql(f"SET memory_limit = '{gib} GiB'")
+    return before
 
 
 class Store:
@@ -406,10 +420,7 @@ class Store:
         """
         if not self.capabilities.in_process or "memory_limit" in self.url.query:
             return
-        limit = connection.scalar(sa.select(sa.func.current_setting("memory_limit")))
-        number, unit = str(limit).split()
-        if unit == "TiB" or (unit == "GiB" and float(number) > MOST_GIB):
-            connection.exec_driver_sql(f"SET memory_limit = '{MOST_GIB} GiB'")
+        lower_memory(connection, MOST_GIB)
         connection.rollback()
 
     def _patiently(self, engine: sa.Engine) -> sa.Connection:

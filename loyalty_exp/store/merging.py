@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import sqlalchemy as sa
 
 from loyalty_exp.store import tables
-from loyalty_exp.store.engines import capabilities_of
+from loyalty_exp.store.engines import capabilities_of, lower_memory
 from loyalty_exp.store.etl import Staged, connect, repeated
 from loyalty_exp.store.limits import bounded_memory
 from loyalty_exp.store.queries import load as reading
@@ -39,11 +39,15 @@ _CHUNK = 1 << 20
 _READING = (
     "SET TimeZone = 'UTC'",
     "SET autoinstall_known_extensions = false",
-    "SET preserve_insertion_order = false",
 )
-"""As `connect` sets the engine that reads; rows may come as they like, which costs a fifth less."""
+"""As `connect` sets the engine that reads."""
+_AS_THEY_COME = "SET preserve_insertion_order = false"
+"""Rows are kept in any order, which costs a fifth less."""
 _IN_ORDER = "RESET preserve_insertion_order"
 """For the roll-up, which lies in order."""
+_WRITING_GIB = 1.0
+"""What writing many orders needs: blocks written stay in memory up to the engine's limit, and their
+room is the process's twice over."""
 _ASIDE = (
     sa.Column("line", sa.BigInteger),
     sa.Column("field", sa.Text),
@@ -111,9 +115,8 @@ def fill_orders(connection: sa.Connection, rows: str, folder: Path, load_id: str
     connection.exec_driver_sql(reading.view("incoming", rows))
     incoming = queries.arriving("incoming", _order_columns())
     with bounded_memory():
-        connection.execute(queries.insert_all_orders(incoming, load_id))
+        _insert_all(connection, incoming, load_id)
     leave(connection, incoming)
-    connection.exec_driver_sql(_IN_ORDER)
     connection.commit()
     driver: Any = connection.connection.driver_connection
     if repeated(driver, "order_id", tables.orders.name):
@@ -121,6 +124,19 @@ def fill_orders(connection: sa.Connection, rows: str, folder: Path, load_id: str
     keep_summaries(connection)
     number, first, last = connection.execute(queries.extent_of_orders()).one()
     return Staged(number, 0, 0, number, folder / "incoming.parquet", first=first, last=last)
+
+
+def _insert_all(connection: sa.Connection, incoming: sa.Table, load_id: str) -> None:
+    """All that was read, into a store without orders."""
+    statement = queries.insert_all_orders(incoming, load_id)
+    if not capabilities_of(connection.dialect.name).in_process:
+        connection.execute(statement)
+        return
+    limit = lower_memory(connection, _WRITING_GIB)
+    connection.exec_driver_sql(_AS_THEY_COME)
+    connection.execute(statement)
+    connection.exec_driver_sql(_IN_ORDER)
+    connection.exec_driver_sql(f"SET memory_limit = '{limit}'")
 
 
 def _order_columns() -> list[sa.Column[Any]]:
@@ -151,7 +167,7 @@ def _merge_orders(
 ) -> Merged:
     incoming = arrive(connection, "incoming", _order_columns(), staged.incoming, folder)
     if connection.execute(queries.any_orders()).first() is None:
-        connection.execute(queries.insert_all_orders(incoming, load_id))
+        _insert_all(connection, incoming, load_id)
         keep_summaries(connection)
         leave(connection, incoming)
         return Merged(added=staged.staged)

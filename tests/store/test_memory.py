@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from loyalty_exp.errors import StoreError
-from loyalty_exp.store.engines import open_store
+from loyalty_exp.store.engines import lower_memory, open_store
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,18 @@ def test_memory_is_bounded(tmp_path: Path, asked: str, held: str) -> None:
     with store.write() as connection:
         assert connection.scalar(setting) == held
     with store.read(repeatable=True) as connection:
+        assert connection.scalar(setting) == held
+
+
+@pytest.mark.parametrize(
+    ("asked", "held"), [("", "1.0 GiB"), ("?memory_limit=512MiB", "512.0 MiB")]
+)
+def test_memory_is_lowered_and_never_raised(tmp_path: Path, asked: str, held: str) -> None:
+    store = open_store(f"duckdb:///{tmp_path / 'store.duckdb'}{asked}")
+    setting = sa.select(sa.func.current_setting("memory_limit"))
+    with store.write() as connection:
+        before = connection.scalar(setting)
+        assert lower_memory(connection, 1.0) == before
         assert connection.scalar(setting) == held
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -17,41 +19,51 @@ from loyalty_exp.declare.sources import Data, Orders
 from loyalty_exp.store import tables
 from loyalty_exp.store.engines import Store, open_store
 from loyalty_exp.store.load import Expected, load
-from loyalty_exp.store.queries.functions import exact_sum
+from loyalty_exp.store.queries.functions import customer_sum, exact_sum
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 ROW_GROUP = 20_000
 """Small, so that a file of a few hundred thousand rows is read by several threads."""
 
 
-def summed(values: list[float]) -> float:
+Sum = Callable[[sa.ColumnElement[Any]], sa.ColumnElement[float]]
+each_sum = pytest.mark.parametrize("sum_of", [exact_sum, customer_sum])
+HALF_STEP: dict[Sum, float] = {exact_sum: 1e-15, customer_sum: 0.5 / 1.024e9}
+"""By how much an amount is rounded at most."""
+
+
+def summed(values: list[float], sum_of: Sum) -> float:
     with duckdb.connect() as engine:
         engine.execute("CREATE TABLE amounts (amount DOUBLE)")
         engine.execute("INSERT INTO amounts SELECT unnest(?)", [values])
-        text = f"SELECT {exact_sum(sa.column('amount'))} FROM amounts"
+        text = f"SELECT {sum_of(sa.column('amount'))} FROM amounts"
         total: float = engine.execute(text).fetchall()[0][0]
         return total
 
 
+@each_sum
 @pytest.mark.parametrize("size", [1, 3, 50, 4000])
-def test_sum_does_not_depend_on_the_order_and_is_that_of_fractions(size: int) -> None:
+def test_sum_does_not_depend_on_the_order_and_is_that_of_fractions(size: int, sum_of: Sum) -> None:
     generator = np.random.default_rng(size)
     drawn = generator.lognormal(3, 2, size) * generator.choice([1, 1, 1, -1], size)
     values = drawn.tolist()
     backwards, shuffled = values[::-1], generator.permutation(drawn).tolist()
-    total = summed(values)
-    assert summed(backwards) == total == summed(shuffled)
+    total = summed(values, sum_of)
+    assert summed(backwards, sum_of) == total == summed(shuffled, sum_of)
     exact = sum(map(Fraction, values))
-    # Each amount is rounded to 2**-30 millionths, and in the last bit when scaled.
-    scale = sum(map(abs, values))
-    assert abs(Fraction(total) - exact) <= Fraction(2**-52) * Fraction(scale) + size * 1e-15
+    # Each amount is rounded to a step, and in the last bit when scaled.
+    scale = Fraction(sum(map(abs, values)))
+    assert abs(Fraction(total) - exact) <= Fraction(2**-52) * scale + size * HALF_STEP[sum_of]
 
 
-def test_cents_add_up_as_on_paper() -> None:
-    cents = np.random.default_rng(1).integers(-(10**7), 10**7, 10_000).tolist()
+@each_sum
+@pytest.mark.parametrize("most", [10**7, 4 * 10**8])
+def test_cents_add_up_as_on_paper(most: int, sum_of: Sum) -> None:
+    """To hundreds of millions, too."""
+    cents = np.random.default_rng(1).integers(-most, most, 10_000).tolist()
     values = [cent / 100 for cent in cents]
-    assert summed(values) == sum(cents) / 100
-    assert summed([0.1, 0.2]) == 0.3
+    assert summed(values, sum_of) == sum(cents) / 100
+    assert summed([0.1, 0.2], sum_of) == 0.3
     # The plain sum of this very list is not: the case is one where it matters.
     assert sum(values) != sum(cents) / 100
 

@@ -14,13 +14,14 @@ __all__ = [
     "bit_at",
     "bits_in_both",
     "bits_together",
+    "customer_steps",
+    "customer_sum",
+    "customer_total",
     "date_of",
     "days_between",
     "digest_number",
     "digest_start",
-    "exact_parts",
     "exact_sum",
-    "exact_total",
     "highest_bit",
     "kept_columns",
     "md5",
@@ -103,30 +104,42 @@ def highest_bit(bits: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
     return sa.cast(sa.func.floor(place), sa.Integer)
 
 
-def exact_parts(amount: sa.ColumnElement[Any]) -> tuple[sa.ColumnElement[Any], ...]:
-    """An amount in whole millionths, and what is left of it in steps of 2**-30 of one."""
-    millionths = amount * sa.literal_column("1000000", sa.Integer)
-    whole = sa.func.floor(millionths)
-    rest = sa.func.round((millionths - whole) * sa.literal_column("1073741824", sa.Integer))
-    return whole, rest
-
-
-def exact_total(
-    whole: sa.ColumnElement[Any], rest: sa.ColumnElement[Any]
-) -> sa.ColumnElement[float]:
-    """Sum of amounts given in `exact_parts`."""
-    more = sa.func.sum(rest).op("/")(sa.literal_column("1073741824"))
-    total = (sa.func.sum(whole) + more).self_group()
-    return total.op("/", return_type=sa.Double())(sa.literal_column("1000000"))
-
-
 def exact_sum(amount: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
     """Sum of amounts that has the same last bit in whatever order threads add the rows up.
 
     Millionths, and what is left of them in steps of 2**-30, are whole numbers: doubles add these
     up exactly below 2**53, that is to a total of 9,007 million. Cents add up as on paper.
     """
-    return exact_total(*exact_parts(amount))
+    million: sa.ColumnElement[Any] = sa.literal_column("1000000")
+    steps: sa.ColumnElement[Any] = sa.literal_column("1073741824")
+    millionths = amount * million
+    whole = sa.func.floor(millionths)
+    more = sa.func.sum(sa.func.round((millionths - whole) * steps)).op("/")(steps)
+    total = (sa.func.sum(whole) + more).self_group()
+    return total.op("/", return_type=sa.Double())(million)
+
+
+_STEPS: sa.ColumnElement[Any] = sa.literal_column("1024000000")
+
+
+def customer_steps(amount: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
+    """An amount in steps of 2**-10 of a millionth, whole numbers for `customer_total`."""
+    return sa.func.round(amount * _STEPS, type_=sa.Double())
+
+
+def customer_total(steps: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
+    """Sum of amounts given in `customer_steps`."""
+    return sa.func.sum(steps).op("/", return_type=sa.Double())(_STEPS)
+
+
+def customer_sum(amount: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
+    """Sum of one customer's amounts, which are few: `exact_sum` at half its cost.
+
+    Each amount is rounded to half a step, 5e-10. Doubles add up steps exactly to a total of 8.7
+    million, and cents of amounts below 4 million to 144,000 million; beyond, the last bit may
+    differ.
+    """
+    return customer_total(customer_steps(amount))
 
 
 class median(GenericFunction[float]):  # noqa: N801 - SQL functions are lower case

@@ -16,9 +16,9 @@ from loyalty_exp.store.queries.functions import (
     bit_at,
     bits_in_both,
     bits_together,
+    customer_steps,
+    customer_total,
     date_of,
-    exact_parts,
-    exact_total,
     highest_bit,
 )
 from loyalty_exp.store.tables import customer_month, orders
@@ -90,13 +90,9 @@ class Spend:
         spent = rows.subquery()
         shared = (spent.c[name] for name in ("customer", "orders", "part"))
         bought = (spent.c.days > 0, last_of_month(spent.c.month, spent.c.days))
-        parts = [
-            part.label(f"{name}_{size}")
-            for name in ("revenue", "margin")
-            for size, part in zip(("whole", "rest"), exact_parts(spent.c[name]), strict=True)
-        ]
+        steps = (customer_steps(spent.c[name]).label(name) for name in ("revenue", "margin"))
         when = sa.case(bought).label("bought")
-        self.rows = sa.select(*shared, when, *parts).subquery()
+        self.rows = sa.select(*shared, when, *steps).subquery()
 
     def inside(self, start: dt.date | None, after: dt.date) -> Expression:
         """Whether a row is of the days from a cut (None: from ever) to before another."""
@@ -116,8 +112,7 @@ class Spend:
     def amount(self, name: str, start: dt.date | None, after: dt.date) -> Expression:
         """Sum of revenue or margin between two cuts."""
         inside = self.inside(start, after)
-        parts = (self.rows.c[f"{name}_{size}"] for size in ("whole", "rest"))
-        return exact_total(*(sa.case((inside, part), else_=0) for part in parts))
+        return customer_total(sa.case((inside, self.rows.c[name]), else_=0))
 
     def placed(self, start: dt.date | None, after: dt.date) -> Expression:
         """Number of orders between two cuts."""

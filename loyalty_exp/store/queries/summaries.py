@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.store import tables
-from loyalty_exp.store.queries.functions import bits_together, exact_sum, kept_columns
+from loyalty_exp.store.queries.functions import bits_together, customer_sum, kept_columns
 from loyalty_exp.store.queries.rhythm import first_channels, gaps
 from loyalty_exp.store.queries.spend import days_of
 
@@ -49,8 +49,8 @@ def build_customer_month(*, whole: bool = True) -> sa.Insert:
         sa.select(
             orders.c.customer,
             orders.c.month,
-            exact_sum(orders.c.revenue),
-            exact_sum(orders.c.margin),
+            customer_sum(orders.c.revenue),
+            customer_sum(orders.c.margin),
             sa.cast(sa.func.count(bought), sa.Integer),
             sa.cast(bits_together(days_of(orders.c.ordered_at, orders.c.revenue)), sa.Integer),
         )
