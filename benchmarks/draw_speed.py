@@ -24,7 +24,8 @@ import sqlalchemy as sa
 from loyalty_exp.declare.frozen import StratumCounts
 from loyalty_exp.stats.allocation import allocate
 from loyalty_exp.store import tables
-from loyalty_exp.store.engines import joined_as_written, open_store
+from loyalty_exp.store.database import open_store
+from loyalty_exp.store.engines import joined_as_written
 from loyalty_exp.store.queries import audience as queries
 from loyalty_exp.store.queries.audience import Population
 from loyalty_exp.store.queries.draw import Draw, assign, drawn_audience

@@ -33,7 +33,7 @@ def features(
     import sqlalchemy as sa
 
     from loyalty_exp.segment.features import customer_features
-    from loyalty_exp.store.engines import open_store
+    from loyalty_exp.store.database import open_store
 
     found = customer_features(as_of, columns).subquery("found")
     statement = sa.select(*(sa.func.max(column) for column in found.c))
@@ -49,7 +49,7 @@ def features(
 
 def rhythm(folder: Path, home: Path) -> Callable[[], int]:
     """What a load keeps of every customer's rhythm, from the roll-up; committed."""
-    from loyalty_exp.store.engines import open_store
+    from loyalty_exp.store.database import open_store
     from loyalty_exp.store.rhythms import keep_rhythms
 
     store = open_store(f"duckdb:///{home / 'own.duckdb'}")
@@ -68,7 +68,7 @@ def rhythm(folder: Path, home: Path) -> Callable[[], int]:
 def compared(folder: Path, scheme: str | None) -> Callable[[], int]:
     """The comparison of the two years, of the company or of the segments of a scheme too."""
     from loyalty_exp.compare.years import compare
-    from loyalty_exp.store.engines import open_store
+    from loyalty_exp.store.database import open_store
 
     store = open_store(f"duckdb:///{folder / 'store.duckdb'}")
 

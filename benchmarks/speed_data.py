@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from loyalty_exp.simulate import B2C, company_chunks
-from loyalty_exp.store.engines import open_store
+from loyalty_exp.store.database import open_store
 from loyalty_exp.store.merging import keep_summaries
 
 __all__ = ["CAMPAIGNS", "DECLARATION", "LAST_MONTH", "make"]

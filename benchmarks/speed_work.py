@@ -97,7 +97,7 @@ def bare_aggregate(folder: Path) -> Callable[[], Any]:
 
 def roll_up(folder: Path) -> Callable[[], Any]:
     """The product's own roll-up of the orders in its store, sorted, repeatable and committed."""
-    from loyalty_exp.store.engines import open_store
+    from loyalty_exp.store.database import open_store
     from loyalty_exp.store.queries.summaries import build_customer_month
 
     store = open_store(f"duckdb:///{scratch(folder) / 'own.duckdb'}")
@@ -116,7 +116,7 @@ def roll_up(folder: Path) -> Callable[[], Any]:
 def outcomes_of(folder: Path, campaigns: int) -> Callable[[], Any]:
     """Moments of all outcomes and covariates for some campaigns, and the effect of the first."""
     from loyalty_exp.stats.ancova import joint_effects
-    from loyalty_exp.store.engines import open_store
+    from loyalty_exp.store.database import open_store
     from loyalty_exp.store.outcomes import read_many
     from loyalty_exp.store.queries.moments import Window
 

@@ -68,7 +68,8 @@ from loyalty_exp.segment.membership import (
 )
 from loyalty_exp.segment.priorities import Priority, contact_priorities
 from loyalty_exp.segment.worth import Worth, worth
-from loyalty_exp.store.engines import open_store, parsed_address
+from loyalty_exp.store.database import open_store
+from loyalty_exp.store.engines import parsed_address
 from loyalty_exp.store.erase import Erased, PersonalData, forget_person, person_data
 from loyalty_exp.store.journal import Entry, append, entries
 from loyalty_exp.store.load import Expected, LoadReport, load

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.store import tables
-from loyalty_exp.store.engines import Store, open_store
+from loyalty_exp.store.database import Store, open_store
 from loyalty_exp.store.merging import keep_summaries
 
 Order = tuple[str, str, dt.datetime, float]

@@ -26,7 +26,7 @@ from loyalty_exp.stats.lifetimes import (
     fit_purchases,
     fit_spend,
 )
-from loyalty_exp.store.engines import digest_number
+from loyalty_exp.store.queries.functions import digest_number
 
 __all__ = [
     "ForecastCheck",

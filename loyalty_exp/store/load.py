@@ -23,7 +23,7 @@ from loyalty_exp.declare.sources import CostsSource, Customers, Data, Exposures,
 from loyalty_exp.errors import DataError, StoreError
 from loyalty_exp.store import tables
 from loyalty_exp.store.attributes import customers_plan, replace_customers
-from loyalty_exp.store.engines import Store
+from loyalty_exp.store.database import Store
 from loyalty_exp.store.erase import apply_tombstones
 from loyalty_exp.store.etl import Reason, Staged, connect, plain_rows, stage
 from loyalty_exp.store.limits import bounded_memory

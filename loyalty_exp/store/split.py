@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable, DropTable
 
 from loyalty_exp.store import tables
-from loyalty_exp.store.engines import Store
+from loyalty_exp.store.database import Store
 from loyalty_exp.store.spark import FRAME, OWN_TABLES, type_of
 
 __all__ = ["FACTS", "SplitConnection", "SplitStore", "parts"]

@@ -27,7 +27,8 @@ from loyalty_exp.design.edits import changes
 from loyalty_exp.errors import LaunchError
 from loyalty_exp.segment.features import customer_features
 from loyalty_exp.store import tables
-from loyalty_exp.store.engines import Store, joined_as_written
+from loyalty_exp.store.database import Store
+from loyalty_exp.store.engines import joined_as_written
 
 START = dt.date(2026, 3, 1)
 AS_OF = dt.date(2026, 2, 28)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from loyalty_exp.design.lists import check_table
 from loyalty_exp.errors import LaunchError, StoreError
 from loyalty_exp.store import split, tables
-from loyalty_exp.store.engines import open_store
+from loyalty_exp.store.database import open_store
 from loyalty_exp.store.queries.erase import tombstones
 from loyalty_exp.store.split import SplitConnection, SplitStore
 

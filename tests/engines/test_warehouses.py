@@ -20,7 +20,8 @@ from loyalty_exp.declare.frozen import StratumCounts
 from loyalty_exp.errors import StoreError
 from loyalty_exp.segment.membership import scheme_at
 from loyalty_exp.store import tables
-from loyalty_exp.store.engines import CAPABILITIES, open_store
+from loyalty_exp.store.database import open_store
+from loyalty_exp.store.engines import CAPABILITIES
 from loyalty_exp.store.queries import audience, draw, summaries
 from loyalty_exp.store.queries.compare import Window as Years
 from loyalty_exp.store.queries.compare import portfolio

@@ -13,7 +13,7 @@ from support import new_store
 from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.measure.budget import programme_cost
 from loyalty_exp.store import tables
-from loyalty_exp.store.engines import Store
+from loyalty_exp.store.database import Store
 
 YEAR = (dt.date(2024, 1, 1), dt.date(2024, 12, 31))
 START = dt.date(2024, 3, 1)

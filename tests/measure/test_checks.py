@@ -34,7 +34,7 @@ from loyalty_exp.segment.features import customer_features
 from loyalty_exp.stats.balance import balance
 from loyalty_exp.stats.looks import boundaries, obrien_fleming
 from loyalty_exp.store import tables
-from loyalty_exp.store.engines import Store
+from loyalty_exp.store.database import Store
 from loyalty_exp.store.outcomes import read_outcomes, window_of
 from loyalty_exp.store.queries.draw import UNIVERSAL
 

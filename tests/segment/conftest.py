@@ -9,7 +9,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from loyalty_exp.store.engines import Store, open_store
+from loyalty_exp.store.database import Store, open_store
 from loyalty_exp.store.merging import keep_summaries
 
 ORDERS = """

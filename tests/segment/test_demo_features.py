@@ -11,7 +11,7 @@ import pytest
 
 from loyalty_exp.segment.features import Survival, customer_features
 from loyalty_exp.segment.membership import scheme_members, segment_sizes
-from loyalty_exp.store.engines import Store
+from loyalty_exp.store.database import Store
 
 AS_OF = dt.date(2017, 10, 17)
 FITTED = Survival(r=0.9, alpha=20.0, a=0.6, b=3.0)

@@ -20,7 +20,7 @@ from loyalty_exp.segment.lifetime import (
     seed_lifetime,
 )
 from loyalty_exp.stats.lifetimes import expected_purchases, p_alive
-from loyalty_exp.store.engines import Store
+from loyalty_exp.store.database import Store
 from loyalty_exp.store.merging import keep_summaries
 from loyalty_exp.store.tables import metadata
 

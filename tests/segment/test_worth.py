@@ -14,7 +14,7 @@ from support import fill_store, new_store
 
 from loyalty_exp.errors import MeasureError
 from loyalty_exp.segment.worth import HALF_YEAR, Worth, worth
-from loyalty_exp.store.engines import Store
+from loyalty_exp.store.database import Store
 
 FIRST, AS_OF = dt.date(2024, 3, 1), dt.date(2026, 2, 28)
 MARGIN = 0.4

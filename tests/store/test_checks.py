@@ -10,7 +10,7 @@ import pytest
 from support import fill_store
 
 from loyalty_exp.store import tables
-from loyalty_exp.store.engines import open_store
+from loyalty_exp.store.database import open_store
 from loyalty_exp.store.queries.checks import buyers
 
 

@@ -17,7 +17,7 @@ from loyalty_exp.declare.sources import Data, Orders
 from loyalty_exp.errors import StoreError
 from loyalty_exp.store import load as loading
 from loyalty_exp.store import scratch, tables
-from loyalty_exp.store.engines import Store, open_store
+from loyalty_exp.store.database import Store, open_store
 from loyalty_exp.store.load import Expected, LoadReport, load
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -129,7 +129,7 @@ def test_nothing_is_left_of_a_load_that_fails(
 
 KILLED = """
 import os, sys
-from loyalty_exp.store.engines import open_store
+from loyalty_exp.store.database import open_store
 with open_store(f"duckdb:///{sys.argv[1]}").begin() as connection:
     connection.commit()
     os._exit(9)

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from loyalty_exp.declare.sources import CostsSource, Customers, Data, Exposures, Orders
 from loyalty_exp.errors import DataError
 from loyalty_exp.store import tables
-from loyalty_exp.store.engines import Store, open_store
+from loyalty_exp.store.database import Store, open_store
 from loyalty_exp.store.load import Expected, LoadReport, load
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -667,7 +667,7 @@ def test_real_orders(store: Store) -> None:
 KILLED = """
 import datetime as dt, pathlib, sys
 from loyalty_exp.declare.sources import Data, Orders
-from loyalty_exp.store.engines import open_store
+from loyalty_exp.store.database import open_store
 from loyalty_exp.store.load import Expected, load
 folder = pathlib.Path(sys.argv[1])
 print("ready", flush=True)

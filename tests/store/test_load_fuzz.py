@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from loyalty_exp.declare.sources import Data, Orders
 from loyalty_exp.errors import DataError
 from loyalty_exp.store import tables
-from loyalty_exp.store.engines import open_store
+from loyalty_exp.store.database import open_store
 from loyalty_exp.store.etl import Staged, connect, stage
 from loyalty_exp.store.load import Expected, load
 from loyalty_exp.store.plans import orders_plan

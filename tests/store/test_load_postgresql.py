@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from loyalty_exp.declare.sources import CostsSource, Customers, Data, Exposures, Orders
 from loyalty_exp.store import tables
-from loyalty_exp.store.engines import Store, open_store
+from loyalty_exp.store.database import Store, open_store
 from loyalty_exp.store.load import Expected, LoadReport, load
 
 pytest.importorskip("psycopg")

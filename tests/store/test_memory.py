@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from loyalty_exp.errors import StoreError
-from loyalty_exp.store.engines import lower_memory, open_store
+from loyalty_exp.store.database import open_store
+from loyalty_exp.store.engines import lower_memory
 
 
 @pytest.mark.parametrize(

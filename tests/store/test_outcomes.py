@@ -15,7 +15,7 @@ from support import MARGIN, Order, fill_store, new_store
 from loyalty_exp.declare.frozen import month_of
 from loyalty_exp.stats.moments import Moments
 from loyalty_exp.store import tables
-from loyalty_exp.store.engines import Store
+from loyalty_exp.store.database import Store
 from loyalty_exp.store.outcomes import covariate_of, read_many, read_outcomes
 from loyalty_exp.store.queries.moments import METRICS, Window, cap, largest_units, unit_rows
 

@@ -16,7 +16,7 @@ from loyalty_exp.declare.sources import Data, Orders
 from loyalty_exp.errors import DataError
 from loyalty_exp.store import tables
 from loyalty_exp.store.columns import Header
-from loyalty_exp.store.engines import Store, open_store
+from loyalty_exp.store.database import Store, open_store
 from loyalty_exp.store.load import Expected, LoadReport, load
 from loyalty_exp.store.presets import match_preset, status_words
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from loyalty_exp.declare.sources import Data, Orders
 from loyalty_exp.store import tables
-from loyalty_exp.store.engines import Store, open_store
+from loyalty_exp.store.database import Store, open_store
 from loyalty_exp.store.load import Expected, load
 from loyalty_exp.store.queries.functions import customer_sum, exact_sum
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from loyalty_exp.declare.sources import Data, Orders
 from loyalty_exp.errors import StoreError
 from loyalty_exp.store import rhythms, tables
-from loyalty_exp.store.engines import Store, open_store
+from loyalty_exp.store.database import Store, open_store
 from loyalty_exp.store.erase import forget_person
 from loyalty_exp.store.load import Expected, load
 from loyalty_exp.store.queries.features import features

@@ -27,7 +27,7 @@ from shops import (
 
 import loyalty_exp as lx
 from loyalty_exp.store import erase, tables
-from loyalty_exp.store.engines import open_store
+from loyalty_exp.store.database import open_store
 from loyalty_exp.store.queries import erase as queries
 
 PEOPLE = CUSTOMERS.replace(" }", ', household = "household", email = "email" }')

@@ -276,7 +276,7 @@ def test_a_store_that_stays_locked_is_named_with_its_holder(
     launched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from loyalty_exp.errors import StoreError
-    from loyalty_exp.store import engines
+    from loyalty_exp.store import database
 
     folder = tmp_path / "shop"
     shutil.copytree(launched, folder)
@@ -288,8 +288,8 @@ def test_a_store_that_stays_locked_is_named_with_its_holder(
     try:
         assert holder.stdout is not None
         holder.stdout.readline()
-        monkeypatch.setattr(engines, "LOCK_PATIENCE_SECONDS", 0.5)
-        store = engines.open_store(f"duckdb:///{folder / 'loyalty.duckdb'}")
+        monkeypatch.setattr(database, "LOCK_PATIENCE_SECONDS", 0.5)
+        store = database.open_store(f"duckdb:///{folder / 'loyalty.duckdb'}")
         with pytest.raises(StoreError, match=f"in use by .*{holder.pid}.*nothing was changed"):
             store.write().__enter__()
     finally:
