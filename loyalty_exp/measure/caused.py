@@ -168,6 +168,7 @@ def _window(wave: FrozenPlan, first: FrozenPlan, end: dt.date, roster: sa.FromCl
         months=month_of(end.year, end.month) - first.first_month + 1,
         covariate_months=wave.covariate_months,
         by_customer=wave.unit == "customer_id",
+        metrics=("revenue",),
         roster=roster,
     )
 

@@ -191,7 +191,7 @@ def _aa_check(plans: Sequence[FrozenPlan], before: Outcomes) -> Check:
 
 
 def before_windows(connection: sa.Connection, plans: Sequence[FrozenPlan]) -> list[Window]:
-    """The last months before the start as outcomes, the year before them as covariate.
+    """The primary metric of the last months before the start, the year before as covariate.
 
     As many months as are planned, at most half of those known; nothing where none is.
 
@@ -200,10 +200,11 @@ def before_windows(connection: sa.Connection, plans: Sequence[FrozenPlan]) -> li
         plans: frozen plan of every wave, in order.
     """
     months = min(governing(plans).looks, (_known_months(connection, plans) + 1) // 2)
-    return [_before(wave, months) for wave in plans] if months > 0 else []
+    metric = governing(plans).metric
+    return [_before(wave, months, metric) for wave in plans] if months > 0 else []
 
 
-def _before(plan: FrozenPlan, months: int) -> Window:
+def _before(plan: FrozenPlan, months: int, metric: str) -> Window:
     first = plan.first_month - months
     year, month = divmod(first - 1, 12)
     return Window(
@@ -214,6 +215,7 @@ def _before(plan: FrozenPlan, months: int) -> Window:
         months=months,
         covariate_months=plan.covariate_months,
         by_customer=plan.unit == "customer_id",
+        metrics=(metric,),
     )
 
 

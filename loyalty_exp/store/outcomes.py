@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.stats.ancova import Comparison
 from loyalty_exp.stats.moments import Moments
-from loyalty_exp.store.queries.moments import METRICS, Window, third_variables
+from loyalty_exp.store.queries.moments import Window, third_variables
 from loyalty_exp.store.sums import GroupSums, read_sums
 
 __all__ = [
@@ -48,7 +48,7 @@ class Outcomes:
     """Moments of every wave, arm and segment.
 
     Variables: 'metric_k' a month's figure, 'metric_ck' the sum of months 0 to k, 'metric_x' the
-    pre-period figure; metrics are revenue, margin, orders, active, net and, where there is a cap,
+    pre-period figure; metrics are those of the window, net beside margin and, where there is a cap,
     capped; 'reached' where contacts were logged. Contacts at a declared price are in none of them:
     a certain cost is no outcome.
     """
@@ -208,18 +208,13 @@ def read_many(
         campaigns: windows and contact costs of each, as for `read_outcomes`.
     """
     found = [Outcomes({}, 0, logged=False)] * len(campaigns)
+    chosen = [place for place, (windows, _) in enumerate(campaigns) if windows]
     # On matrices this small, threads of the linear algebra only wait for each other.
     with threadpool_limits(1):
-        for logged in (False, True):
-            chosen = [
-                i for i, (w, _) in enumerate(campaigns) if w and w[0].with_exposures == logged
-            ]
-            windows = [window for i in chosen for window in campaigns[i][0]]
-            third = [(metric, covariate_of(f"{metric}_0")) for metric in METRICS]
-            third += [("net", "margin_x")] if logged else []
-            sums = iter(read_sums(connection, windows, third))
-            for i in chosen:
-                found[i] = _outcomes(*campaigns[i], sums, third)
+        asked = [window for place in chosen for window in campaigns[place][0]]
+        sums = iter(read_sums(connection, asked))
+        for place in chosen:
+            found[place] = _outcomes(*campaigns[place], sums)
     return found
 
 
@@ -227,7 +222,6 @@ def _outcomes(
     windows: Sequence[Window],
     contact_cost: Mapping[str, float],
     sums: Iterator[Sequence[GroupSums]],
-    third: Sequence[tuple[str, str]],
 ) -> Outcomes:
     """Outcomes of one campaign, from the sums of its waves, which come next."""
     groups: dict[Group, Moments] = {}
@@ -237,16 +231,17 @@ def _outcomes(
         costs = contact_cost.items()
         contacts |= {(window.wave, arm): (booked, cost) for arm, cost in costs}
         for group in next(sums):
-            groups[window.wave, group.arm, group.segment] = _moments(group, window, third)
+            groups[window.wave, group.arm, group.segment] = _moments(group, window)
     return Outcomes(groups, windows[0].months, windows[0].with_exposures, contacts)
 
 
-def _moments(group: GroupSums, window: Window, third: Sequence[tuple[str, str]]) -> Moments:
+def _moments(group: GroupSums, window: Window) -> Moments:
     """Moments of the variables of `Outcomes`, third moments of every month and sum included."""
     plain = Moments.from_sums(window.variables, group.n, group.shift, group.sums, group.products)
     names, weights = _expansion(window)
     sums: dict[tuple[str, str], Floats] = {}
-    for row, (parts, covariate) in zip(group.third, third_variables(window, third), strict=True):
+    third = third_variables(window, window.pairs)
+    for row, (parts, covariate) in zip(group.third, third, strict=True):
         metric, last = parts[-1].rsplit("_", 1)
         name = parts[0] if len(parts) == 1 else f"{metric}_c{last}"
         sums[name, covariate] = row
@@ -272,7 +267,7 @@ def _expansion(window: Window) -> tuple[list[str], Floats]:
         for k in range(window.months):
             total = total + weights[f"{metric}_{k}"]
             weights[f"{metric}_c{k}"] = total
-    if not window.with_exposures:
+    if "margin" in window.metrics and not window.with_exposures:
         for k in range(window.months):
             weights[f"net_{k}"] = weights[f"margin_{k}"]
             weights[f"net_c{k}"] = weights[f"margin_c{k}"]

@@ -6,16 +6,16 @@ Both roads give the same sums about a constant near the mean. No row outlives it
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from loyalty_exp.store.blocks import GroupSums, Members, Totals, unit_block
 from loyalty_exp.store.engines import capabilities_of
-from loyalty_exp.store.queries.moments import METRICS, Window, group_moments, third_variables
+from loyalty_exp.store.queries.moments import Window, group_moments, third_variables
 from loyalty_exp.store.queries.streams import (
     group_members,
     number_buyers,
@@ -26,92 +26,96 @@ from loyalty_exp.store.queries.streams import (
 
 __all__ = ["GroupSums", "batches", "read_sums"]
 
-Floats = NDArray[np.float64]
-Bits = NDArray[np.uint8]
-
 BLOCK_VECTORS = 32
 """Months of units held at a time, in vectors of 2,048: blocks that stay in the cache."""
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GroupSums:
-    """Sums over the units of an arm and segment, of p variables v about a constant c.
-
-    Attributes:
-        arm: The arm.
-        segment: The segment.
-        n: Units, those with zero spend included.
-        shift: The constant c, shape (p,).
-        sums: Sums of v - c, shape (p,).
-        products: Sums of (v - c)(w - c), shape (p, p).
-        third: Sums of yyy, yyx, yxx, xxx about c, a row each of `third_variables`, shape (q, 4).
-    """
-
-    arm: str
-    segment: str
-    n: int
-    shift: Floats
-    sums: Floats
-    products: Floats
-    third: Floats
+Wave = tuple[str, int]
+"""Campaign and number of the wave."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Members:
-    """A group of a wave: arm, segment, units, and a bit for each numbered unit, packed."""
+class _Pass:
+    """Windows whose customers are read together, and their places among those asked for."""
 
-    arm: str
-    segment: str
-    n: int
-    packed: Bits
+    windows: list[Window] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+
+    def add(self, window: Window, place: int) -> None:
+        self.windows.append(window)
+        self.places.append(place)
+
+    def reads(self, window: Window) -> bool:
+        """Whether what is read of a wave of this pass serves this window of the same wave too."""
+        lead = self.windows[0]
+        whole = lead.start.day == 1 or window.last_month < lead.start_month
+        return whole and window.start.day == 1 and not window.with_exposures
+
+    @property
+    def waves(self) -> list[Wave]:
+        """The waves, each once."""
+        return list(dict.fromkeys((each.campaign, each.wave) for each in self.windows))
+
+    @property
+    def widest(self) -> Window:
+        """A window over the months of all."""
+        lead, last = self.windows[0], max(each.last_month for each in self.windows)
+        oldest = min(each.start_month - each.covariate_months for each in self.windows)
+        months = last - lead.first_month + 1
+        before = lead.start_month - oldest
+        return replace(lead, cap=None, months=months, covariate_months=before)
 
 
-def read_sums(
-    connection: sa.Connection, windows: Sequence[Window], third: Sequence[tuple[str, str]]
-) -> list[list[GroupSums]]:
-    """Sums of every arm and segment, for each wave.
+def read_sums(connection: sa.Connection, windows: Sequence[Window]) -> list[list[GroupSums]]:
+    """Sums of every arm and segment, for each window, third sums of its pairs included.
 
-    Waves of customers over the same months share one pass over what customers did, so that many
-    campaigns cost little more than one.
+    Waves of customers share one pass over what customers did, so that many campaigns, and several
+    windows of one, cost little more than one.
 
     Args:
         connection: an open store.
-        windows: one a wave, of any campaigns.
-        third: (metric, covariate) pairs whose third sums are wanted.
+        windows: one a wave, of any campaigns; perhaps several of a wave.
     """
     capabilities = capabilities_of(connection.dialect.name)
     if not capabilities.in_process:
         most = capabilities.most_columns
-        return [_in_the_engine(connection, window, third, most) for window in windows]
+        return [_in_the_engine(connection, window, most) for window in windows]
     found: dict[int, list[GroupSums]] = {}
-    for places in _sharing(windows):
-        sums = _streamed(connection, [windows[place] for place in places], third)
-        found |= dict(zip(places, sums, strict=True))
+    for each in _passes(windows):
+        found |= dict(zip(each.places, _streamed(connection, each), strict=True))
     return [found[place] for place in range(len(windows))]
 
 
-def _sharing(windows: Sequence[Window]) -> list[list[int]]:
-    """Places of the windows that can share a pass; each of the others alone."""
-    shares: dict[object, list[int]] = {}
+def _passes(windows: Sequence[Window]) -> list[_Pass]:
+    """The windows by what they can be read with.
+
+    Customers share a pass whatever their months, unless the start lies within one: there a month
+    of the pass is not the whole month. Units of other kinds, and logs of contacts, are read wave by
+    wave. A further window of a wave joins the pass that its wave has, if that serves.
+    """
+    passes: dict[object, _Pass] = {}
+    of_wave: dict[object, _Pass] = {}
     for place, window in enumerate(windows):
-        alone = window.with_exposures or not window.by_customer
-        same = replace(window, campaign="", wave=0, cap=None, redemption_cost=())
-        same = replace(same, priced_contacts=(), vouchers_in_orders=False)
-        shares.setdefault(place if alone else same, []).append(place)
-    return list(shares.values())
+        wave = (window.roster, window.by_customer, window.campaign, window.wave)
+        known = of_wave.get(wave)
+        if known is None or not known.reads(window):
+            owner: object = None if window.by_customer else wave
+            if window.with_exposures:
+                owner = replace(window, cap=None)
+            within = window.start if window.start.day > 1 else None
+            known = passes.setdefault((window.roster, owner, within), _Pass())
+            of_wave.setdefault(wave, known)
+        known.add(window, place)
+    return list(passes.values())
 
 
 def _in_the_engine(
-    connection: sa.Connection,
-    window: Window,
-    third: Sequence[tuple[str, str]],
-    most_columns: int | None,
+    connection: sa.Connection, window: Window, most_columns: int | None
 ) -> list[GroupSums]:
     """Sums of every group, as the engine adds them up."""
-    statements = group_moments(window, third, most_columns)
+    statements = group_moments(window, window.pairs, most_columns)
     parts = [connection.execute(statement).mappings().all() for statement in statements]
     rows = [{k: v for part in row for k, v in part.items()} for row in zip(*parts, strict=True)]
-    p, q = len(window.variables), len(third_variables(window, third))
+    p, q = len(window.variables), len(third_variables(window, window.pairs))
     return [_from_row(row, p, q) for row in rows]
 
 
@@ -134,183 +138,44 @@ def _from_row(row: Any, p: int, q: int) -> GroupSums:
     )
 
 
-def _streamed(
-    connection: sa.Connection, windows: Sequence[Window], third: Sequence[tuple[str, str]]
-) -> list[list[GroupSums]]:
-    """Sums of every group of waves that share their months, always added up in the same order."""
-    window = replace(windows[0], cap=None)
-    caps = list(dict.fromkeys(each.cap for each in windows if each.cap is not None))
+def _streamed(connection: sa.Connection, asked: _Pass) -> list[list[GroupSums]]:
+    """Sums of every group of the windows of a pass, always added up in the same order."""
+    widest, waves = asked.widest, asked.waves
     numbers.create(connection)
-    connection.execute(number_roster(window) if len(windows) == 1 else number_buyers(window))
+    connection.execute(number_roster(widest) if len(waves) == 1 else number_buyers(widest))
     count = connection.scalar(sa.select(sa.func.max(numbers.c.number))) or 0
     bits = 8 * (count // 8 + 1)
-    totals = _Totals(_Terms(window, caps, third), windows, _waves(connection, windows, bits), bits)
-    for columns in _whole_units(batches(connection, numbered_flows(window))):
-        first = np.concatenate([[True], columns[0][1:] != columns[0][:-1]])
-        totals.add(columns[0][first], _unit_rows(window, caps, columns, first))
+    members = _members(connection, asked.windows, bits)
+    alike: dict[object, list[int]] = {}
+    for place, window in enumerate(asked.windows):
+        alike.setdefault(replace(window, campaign="", wave=0, cap=None), []).append(place)
+    totals = []
+    for places in alike.values():
+        windows = [asked.windows[place] for place in places]
+        groups = [members.get((each.campaign, each.wave), []) for each in windows]
+        totals.append(Totals(windows, groups, bits))
+    oldest = widest.start_month - widest.covariate_months
+    months = widest.last_month - oldest + 1
+    for columns in _whole_units(batches(connection, numbered_flows(widest))):
+        block = unit_block(oldest, months, columns)
+        for total in totals:
+            total.add(block)
     numbers.drop(connection)
-    return [totals.finish(wave) for wave in range(len(windows))]
+    found: dict[int, list[GroupSums]] = {}
+    for places, total in zip(alike.values(), totals, strict=True):
+        found |= {place: total.finish(index) for index, place in enumerate(places)}
+    return [found[place] for place in range(len(asked.windows))]
 
 
-def _waves(connection: sa.Connection, windows: Sequence[Window], bits: int) -> list[list[_Members]]:
+def _members(
+    connection: sa.Connection, windows: Sequence[Window], bits: int
+) -> dict[Wave, list[Members]]:
     """The groups of each wave."""
-    found: dict[tuple[str, int], list[_Members]] = {}
+    found: dict[Wave, list[Members]] = {}
     rows = connection.execute(group_members(windows, bits)).all()
     for campaign, wave, arm, segment, n, members in sorted(rows, key=lambda row: row[:4]):
         packed = np.frombuffer(members or bytes(bits // 8), dtype=np.uint8)
-        found.setdefault((campaign, wave), []).append(_Members(arm, segment, n, packed))
-    return [found.get((window.campaign, window.wave), []) for window in windows]
-
-
-class _Terms:
-    """What is added up of each unit: variables about a constant, and the terms of third sums.
-
-    The variables are those of the window, and then those of each cap.
-    """
-
-    def __init__(
-        self,
-        window: Window,
-        caps: Sequence[tuple[str, float]],
-        third: Sequence[tuple[str, str]],
-    ) -> None:
-        names, m = window.variables, window.months
-        self.names, self.caps = names, caps
-        self.p, self.q = len(names) + len(caps) * (m + 1), len(third) * (2 * m - 1)
-        self.width = self.p + 2 * self.q + len(third) * (m + 1)
-        starts = range(0, self.q, 2 * m - 1)
-        self.blocks = [
-            (slice(start, start + 2 * m - 1), names.index(f"{metric}_0"), names.index(covariate))
-            for start, (metric, covariate) in zip(starts, third, strict=True)
-        ]
-        self.months = m
-        self.shift: Floats | None = None
-
-    def places(self, window: Window) -> list[int]:
-        """Where the variables of a wave are."""
-        place = {name: index for index, name in enumerate(self.names)}
-        if window.cap is not None:
-            suffixes = (*range(self.months), "x")
-            start = len(self.names) + self.caps.index(window.cap) * len(suffixes)
-            place |= {f"capped_{suffix}": start + k for k, suffix in enumerate(suffixes)}
-        return [place[name] for name in window.variables]
-
-    def of(self, rows: Floats) -> Floats:
-        """All terms of some units, (width, units): the centred variables come first."""
-        if self.shift is None:
-            self.shift = rows.mean(axis=1, keepdims=True)
-        terms = np.empty((self.width, rows.shape[1]))
-        v = np.subtract(rows, self.shift, out=terms[: self.p])
-        yyy, yyx = terms[self.p : self.p + 2 * self.q].reshape(2, self.q, -1)
-        by_xx = terms[self.p + 2 * self.q :].reshape(-1, self.months + 1, rows.shape[1])
-        y = np.empty((2 * self.months - 1, rows.shape[1]))
-        for number, (block, first, covariate) in enumerate(self.blocks):
-            months, x = v[first : first + self.months], v[covariate]
-            np.cumsum(months, axis=0, out=y[self.months - 1 :])
-            y[: self.months] = months  # the first sum is the first month's
-            yy = np.multiply(y, y, out=yyy[block])
-            np.multiply(yy, x, out=yyx[block])
-            yy *= y
-            np.multiply(months, x * x, out=by_xx[number, :-1])
-            np.multiply(x * x, x, out=by_xx[number, -1])
-        return terms
-
-    def third(self, sums: Floats) -> Floats:
-        """The third sums of a group, (q, 4), from the sums of its terms."""
-        yyy, yyx = sums[self.p : self.p + 2 * self.q].reshape(2, self.q)
-        by_xx = sums[self.p + 2 * self.q :].reshape(-1, self.months + 1)
-        months = by_xx[:, :-1]
-        yxx = np.hstack([months, np.cumsum(months, axis=1)[:, 1:]])
-        xxx = np.repeat(by_xx[:, -1], 2 * self.months - 1)
-        return np.column_stack([yyy, yyx, yxx.ravel(), xxx])
-
-
-class _Totals:
-    """Sums of the groups of some waves as they grow.
-
-    A wave parts the units of all waves into its groups and those outside it. The largest part is
-    not added up: it is what the others leave of the whole.
-    """
-
-    def __init__(
-        self,
-        terms: _Terms,
-        windows: Sequence[Window],
-        waves: Sequence[Sequence[_Members]],
-        bits: int,
-    ) -> None:
-        self.terms, self.waves = terms, waves
-        whole = _union([group.packed for wave in waves for group in wave], bits)
-        parts: list[Bits] = []
-        self.rows: list[range] = []
-        self.largest: list[int] = []
-        self.caps = [window.cap for window in windows]
-        self.places = {window.cap: terms.places(window) for window in windows}
-        for wave in waves:
-            packed = [group.packed for group in wave]
-            outside = whole & ~_union(packed, bits)
-            packed += [outside] if outside.any() or not wave else []
-            largest = int(np.argmax([np.bitwise_count(each).sum() for each in packed]))
-            self.largest.append(largest)
-            self.rows.append(range(len(parts), len(parts) + len(packed) - 1))
-            parts += packed[:largest] + packed[largest + 1 :]
-        self.parts = np.stack([*parts, whole])
-        self.seen = np.zeros(len(self.parts), dtype=np.int64)
-        self.linear: Floats = np.zeros((len(self.parts), terms.width))
-        self.products: dict[int, Floats] = {}
-        self.whole: dict[object, Floats] = {}
-        for cap, places in self.places.items():
-            self.whole[cap] = np.zeros((len(places), len(places)))
-        for cap, rows in zip(self.caps, self.rows, strict=True):
-            self.products |= {row: np.zeros_like(self.whole[cap]) for row in rows}
-
-    def add(self, number: NDArray[np.int32], rows: Floats) -> None:
-        """Add a block: increasing numbers of its units, and their variables, (p, units)."""
-        first, last = number[0] // 8, number[-1] // 8 + 1
-        member = np.unpackbits(self.parts[:, first:last], axis=1)[:, number - 8 * first]
-        inside = member[-1] == 1
-        if not inside.all():
-            member, rows = member[:, inside], rows[:, inside]
-        if not rows.size:
-            return
-        linear = self.terms.of(rows)
-        self.seen += member.sum(axis=1, dtype=np.int64)
-        self.linear += member.astype(np.float64) @ linear.T
-        mine = member.astype(bool)
-        for cap, places in self.places.items():
-            v = linear[places].T.copy()
-            self.whole[cap] += v.T @ v
-            for wave in (wave for wave, own in enumerate(self.caps) if own == cap):
-                for row in self.rows[wave]:
-                    some = v.compress(mine[row], axis=0)
-                    self.products[row] += some.T @ some
-
-    def finish(self, wave: int) -> list[GroupSums]:
-        """The sums of every group of a wave, those who did nothing counted with zeros."""
-        rows, cap = list(self.rows[wave]), self.caps[wave]
-        left = (
-            self.seen[-1] - self.seen[rows].sum(),
-            self.linear[-1] - self.linear[rows].sum(axis=0),
-            self.whole[cap] - sum(self.products[row] for row in rows),
-        )
-        sums_of = [(self.seen[row], self.linear[row], self.products[row]) for row in rows]
-        sums_of.insert(self.largest[wave], left)
-        idle = self.terms.of(np.zeros((self.terms.p, 1)))[:, 0]
-        places = self.places[cap]
-        v = idle[places]
-        found = []
-        for group, (seen, linear, products) in zip(self.waves[wave], sums_of, strict=False):
-            more = group.n - seen
-            sums = linear + more * idle
-            squares = products + more * np.outer(v, v)
-            third = self.terms.third(sums)
-            sums = sums[places]
-            found.append(GroupSums(group.arm, group.segment, group.n, -v, sums, squares, third))
-        return found
-
-
-def _union(parts: Sequence[Bits], bits: int) -> Bits:
-    found: Bits = np.bitwise_or.reduce([np.zeros(bits // 8, dtype=np.uint8), *parts])
+        found.setdefault((campaign, wave), []).append(Members(arm, segment, n, packed))
     return found
 
 
@@ -337,46 +202,3 @@ def batches(
         cursor: Any = result.cursor
         while len(frame := cursor.fetch_df_chunk(vectors)):
             yield [frame[name].fillna(0).to_numpy() for name in frame]
-
-
-def _unit_rows(
-    window: Window,
-    caps: Sequence[tuple[str, float]],
-    columns: Sequence[NDArray[Any]],
-    first: NDArray[np.bool_],
-) -> Floats:
-    """Variables of the units of a block, (p, units), in the order of `_Terms`."""
-    _, month, *values = columns
-    unit = np.cumsum(first) - 1
-    units = int(unit[-1]) + 1
-    oldest = window.start_month - window.covariate_months
-    span = window.first_month + window.months - oldest
-    spent = slice(None) if len(values) == 3 else values[4] == 0
-
-    def table(figures: NDArray[Any], rows: Any = slice(None)) -> Floats:
-        """The figures by month and unit, (span, units)."""
-        found = np.zeros((span, units))
-        found[month[rows] - oldest, unit[rows]] = figures[rows]
-        return found
-
-    by_metric = dict(zip(METRICS, (table(each, spent) for each in values[:3]), strict=False))
-    by_metric["active"] = (by_metric["orders"] > 0).astype(np.float64)
-    outcomes = partial(_outcomes, window)
-    parts = [part for metric in window.metrics for part in outcomes(by_metric[metric])]
-    if window.with_exposures:
-        contacts = values[4] == 1
-        parts += outcomes(by_metric["margin"] - table(values[3], contacts))[:-1]
-        reached = np.bincount(unit, weights=contacts, minlength=units) > 0
-        parts.append(reached.astype(np.float64)[None, :])
-    for metric, cap in caps:
-        parts += outcomes(np.minimum(by_metric[metric], cap))
-    return np.concatenate(parts)
-
-
-def _outcomes(window: Window, figures: Floats) -> list[Floats]:
-    """Outcome months and, last, the sum of the covariate months; (some, units) each."""
-    before, units = window.covariate_months, figures.shape[1]
-    not_yet = np.zeros((max(0, window.start_month - window.first_month), units))
-    skipped = max(0, window.first_month - window.start_month)
-    sums = figures[:before].sum(axis=0, keepdims=True)
-    return [not_yet, figures[before + skipped :], sums]

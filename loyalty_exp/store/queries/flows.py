@@ -65,6 +65,17 @@ class Window:
         return month_of(self.start.year, self.start.month)
 
     @property
+    def last_month(self) -> int:
+        """Index of the last outcome month."""
+        return self.first_month + self.months - 1
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """(metric, covariate) of every metric but the capped one; margin's past is that of net."""
+        net = (("net", "margin_x"),) if self.with_exposures else ()
+        return (*((metric, f"{metric}_x") for metric in self.metrics), *net)
+
+    @property
     def variables(self) -> tuple[str, ...]:
         """Every variable of a unit, in order.
 
@@ -138,9 +149,9 @@ def spend_of(window: Window) -> sa.Subquery:
     """Customer months of the window; a start within a month goes back to that month's orders."""
     start = window.start_month
     columns = ("customer", "month", "revenue", "margin", "orders")
-    last = window.first_month + window.months - 1
     kept = sa.select(*(customer_month.c[name] for name in columns)).where(
-        customer_month.c.month >= start - window.covariate_months, customer_month.c.month <= last
+        customer_month.c.month >= start - window.covariate_months,
+        customer_month.c.month <= window.last_month,
     )
     if window.start.day == 1:
         return kept.subquery("spend")

@@ -1,0 +1,280 @@
+"""What is added up of units in process, block by block: their variables, products and third sums.
+
+Takes arrays and returns arrays: reads no store. No row outlives its block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loyalty_exp.store.queries.moments import METRICS, Window
+
+__all__ = ["Block", "GroupSums", "Members", "Totals", "unit_block"]
+
+Floats = NDArray[np.float64]
+Bits = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupSums:
+    """Sums over the units of an arm and segment, of p variables v about a constant c.
+
+    Attributes:
+        arm: The arm.
+        segment: The segment.
+        n: Units, those with zero spend included.
+        shift: The constant c, shape (p,).
+        sums: Sums of v - c, shape (p,).
+        products: Sums of (v - c)(w - c), shape (p, p).
+        third: Sums of yyy, yyx, yxx, xxx about c, a row each of `third_variables`, shape (q, 4).
+    """
+
+    arm: str
+    segment: str
+    n: int
+    shift: Floats
+    sums: Floats
+    products: Floats
+    third: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Members:
+    """A group of a wave: arm, segment, units, and a bit for each numbered unit, packed."""
+
+    arm: str
+    segment: str
+    n: int
+    packed: Bits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """What some units did, month by month.
+
+    Attributes:
+        number: Their numbers, increasing, (units,).
+        oldest: Index of the first month.
+        figures: Of each of `METRICS`, (months, units).
+        cost: Variable costs of contacts, (months, units); None without a log.
+        reached: 1 for a unit that was ever contacted, (units,); None without a log.
+    """
+
+    number: NDArray[np.int32]
+    oldest: int
+    figures: Mapping[str, Floats]
+    cost: Floats | None = None
+    reached: Floats | None = None
+
+
+def unit_block(oldest: int, months: int, columns: Sequence[NDArray[Any]]) -> Block:
+    """The block of some whole units.
+
+    Args:
+        oldest: index of the first month.
+        months: how many months there are.
+        columns: those of `numbered_flows`, in the order of the numbers.
+    """
+    number, month, *values = columns
+    first = np.concatenate([[True], number[1:] != number[:-1]])
+    unit = np.cumsum(first) - 1
+    units = int(unit[-1]) + 1
+
+    def table(figures: NDArray[Any], rows: Any = slice(None)) -> Floats:
+        """The figures by month and unit, (months, units)."""
+        found = np.zeros((months, units))
+        found[month[rows] - oldest, unit[rows]] = figures[rows]
+        return found
+
+    logged = len(values) > 3
+    spent = values[4] == 0 if logged else slice(None)
+    figures = dict(zip(METRICS, (table(each, spent) for each in values[:3]), strict=False))
+    figures["active"] = (figures["orders"] > 0).astype(np.float64)
+    if not logged:
+        return Block(number[first], oldest, figures)
+    contacts = values[4] == 1
+    reached = np.bincount(unit, weights=contacts, minlength=units) > 0
+    cost = table(values[3], contacts)
+    return Block(number[first], oldest, figures, cost, reached.astype(np.float64))
+
+
+class _Terms:
+    """What is added up of each unit: variables about a constant, and the terms of third sums.
+
+    The variables are those of the window, and then those of each cap.
+    """
+
+    def __init__(self, window: Window, caps: Sequence[tuple[str, float]]) -> None:
+        names, third, m = window.variables, window.pairs, window.months
+        self.window = window
+        self.names, self.caps = names, caps
+        self.p, self.q = len(names) + len(caps) * (m + 1), len(third) * (2 * m - 1)
+        self.width = self.p + 2 * self.q + len(third) * (m + 1)
+        starts = range(0, self.q, 2 * m - 1)
+        self.blocks = [
+            (slice(start, start + 2 * m - 1), names.index(f"{metric}_0"), names.index(covariate))
+            for start, (metric, covariate) in zip(starts, third, strict=True)
+        ]
+        self.months = m
+        self.shift: Floats | None = None
+
+    def places(self, window: Window) -> list[int]:
+        """Where the variables of a wave are."""
+        place = {name: index for index, name in enumerate(self.names)}
+        if window.cap is not None:
+            suffixes = (*range(self.months), "x")
+            start = len(self.names) + self.caps.index(window.cap) * len(suffixes)
+            place |= {f"capped_{suffix}": start + k for k, suffix in enumerate(suffixes)}
+        return [place[name] for name in window.variables]
+
+    def variables(self, block: Block) -> Floats:
+        """The variables of the units of a block, (p, units)."""
+        window, figures = self.window, block.figures
+        parts = [part for metric in window.metrics for part in self._outcomes(block, metric)]
+        if block.cost is not None and block.reached is not None and window.with_exposures:
+            parts += self._months(block.oldest, figures["margin"] - block.cost)
+            parts.append(block.reached[None, :])
+        for metric, cap in self.caps:
+            parts += self._outcomes(block, metric, cap)
+        return np.concatenate(parts)
+
+    def _outcomes(self, block: Block, metric: str, cap: float = np.inf) -> list[Floats]:
+        """Outcome months and, last, the sum of the covariate months; (some, units) each."""
+        figures, window = block.figures[metric], self.window
+        if cap < np.inf:
+            figures = np.minimum(figures, cap)
+        start = window.start_month - block.oldest
+        before = figures[start - window.covariate_months : start]
+        return [*self._months(block.oldest, figures), before.sum(axis=0, keepdims=True)]
+
+    def _months(self, oldest: int, figures: Floats) -> list[Floats]:
+        """Outcome months; before the start they hold zeros."""
+        window = self.window
+        first, start = window.first_month - oldest, window.start_month - oldest
+        not_yet = np.zeros((max(0, start - first), figures.shape[1]))
+        return [not_yet, figures[max(first, start) : first + window.months]]
+
+    def of(self, rows: Floats) -> Floats:
+        """All terms of some units, (width, units): the centred variables come first."""
+        if self.shift is None:
+            self.shift = rows.mean(axis=1, keepdims=True)
+        terms = np.empty((self.width, rows.shape[1]))
+        v = np.subtract(rows, self.shift, out=terms[: self.p])
+        yyy, yyx = terms[self.p : self.p + 2 * self.q].reshape(2, self.q, -1)
+        by_xx = terms[self.p + 2 * self.q :].reshape(-1, self.months + 1, rows.shape[1])
+        y = np.empty((2 * self.months - 1, rows.shape[1]))
+        for number, (block, first, covariate) in enumerate(self.blocks):
+            months, x = v[first : first + self.months], v[covariate]
+            np.cumsum(months, axis=0, out=y[self.months - 1 :])
+            y[: self.months] = months  # the first sum is the first month's
+            yy = np.multiply(y, y, out=yyy[block])
+            np.multiply(yy, x, out=yyx[block])
+            yy *= y
+            np.multiply(months, x * x, out=by_xx[number, :-1])
+            np.multiply(x * x, x, out=by_xx[number, -1])
+        return terms
+
+    def third(self, sums: Floats) -> Floats:
+        """The third sums of a group, (q, 4), from the sums of its terms."""
+        yyy, yyx = sums[self.p : self.p + 2 * self.q].reshape(2, self.q)
+        by_xx = sums[self.p + 2 * self.q :].reshape(-1, self.months + 1)
+        months = by_xx[:, :-1]
+        yxx = np.hstack([months, np.cumsum(months, axis=1)[:, 1:]])
+        xxx = np.repeat(by_xx[:, -1], 2 * self.months - 1)
+        return np.column_stack([yyy, yyx, yxx.ravel(), xxx])
+
+
+class Totals:
+    """Sums of the groups of some waves over the same months as they grow.
+
+    A wave parts the units of all waves into its groups and those outside it. The largest part is
+    not added up: it is what the others leave of the whole.
+    """
+
+    def __init__(
+        self,
+        windows: Sequence[Window],
+        waves: Sequence[Sequence[Members]],
+        bits: int,
+    ) -> None:
+        caps = list(dict.fromkeys(each.cap for each in windows if each.cap is not None))
+        terms = _Terms(replace(windows[0], cap=None), caps)
+        self.terms, self.waves = terms, waves
+        whole = _union([group.packed for wave in waves for group in wave], bits)
+        parts: list[Bits] = []
+        self.rows: list[range] = []
+        self.largest: list[int] = []
+        self.caps = [window.cap for window in windows]
+        self.places = {window.cap: terms.places(window) for window in windows}
+        for wave in waves:
+            packed = [group.packed for group in wave]
+            outside = whole & ~_union(packed, bits)
+            packed += [outside] if outside.any() or not wave else []
+            largest = int(np.argmax([np.bitwise_count(each).sum() for each in packed]))
+            self.largest.append(largest)
+            self.rows.append(range(len(parts), len(parts) + len(packed) - 1))
+            parts += packed[:largest] + packed[largest + 1 :]
+        self.parts = np.stack([*parts, whole])
+        self.seen = np.zeros(len(self.parts), dtype=np.int64)
+        self.linear: Floats = np.zeros((len(self.parts), terms.width))
+        self.products: dict[int, Floats] = {}
+        self.whole: dict[object, Floats] = {}
+        for cap, places in self.places.items():
+            self.whole[cap] = np.zeros((len(places), len(places)))
+        for cap, rows in zip(self.caps, self.rows, strict=True):
+            self.products |= {row: np.zeros_like(self.whole[cap]) for row in rows}
+
+    def add(self, block: Block) -> None:
+        """Add a block."""
+        number, rows = block.number, self.terms.variables(block)
+        first, last = number[0] // 8, number[-1] // 8 + 1
+        member = np.unpackbits(self.parts[:, first:last], axis=1)[:, number - 8 * first]
+        inside = member[-1] == 1
+        if not inside.all():
+            member, rows = member[:, inside], rows[:, inside]
+        if not rows.size:
+            return
+        linear = self.terms.of(rows)
+        self.seen += member.sum(axis=1, dtype=np.int64)
+        self.linear += member.astype(np.float64) @ linear.T
+        mine = member.astype(bool)
+        for cap, places in self.places.items():
+            v = linear[places].T.copy()
+            self.whole[cap] += v.T @ v
+            for wave in (wave for wave, own in enumerate(self.caps) if own == cap):
+                for row in self.rows[wave]:
+                    some = v.compress(mine[row], axis=0)
+                    self.products[row] += some.T @ some
+
+    def finish(self, wave: int) -> list[GroupSums]:
+        """The sums of every group of a wave, those who did nothing counted with zeros."""
+        rows, cap = list(self.rows[wave]), self.caps[wave]
+        left = (
+            self.seen[-1] - self.seen[rows].sum(),
+            self.linear[-1] - self.linear[rows].sum(axis=0),
+            self.whole[cap] - sum(self.products[row] for row in rows),
+        )
+        sums_of = [(self.seen[row], self.linear[row], self.products[row]) for row in rows]
+        sums_of.insert(self.largest[wave], left)
+        idle = self.terms.of(np.zeros((self.terms.p, 1)))[:, 0]
+        places = self.places[cap]
+        v = idle[places]
+        found = []
+        for group, (seen, linear, products) in zip(self.waves[wave], sums_of, strict=False):
+            more = group.n - seen
+            sums = linear + more * idle
+            squares = products + more * np.outer(v, v)
+            third = self.terms.third(sums)
+            sums = sums[places]
+            found.append(GroupSums(group.arm, group.segment, group.n, -v, sums, squares, third))
+        return found
+
+
+def _union(parts: Sequence[Bits], bits: int) -> Bits:
+    found: Bits = np.bitwise_or.reduce([np.zeros(bits // 8, dtype=np.uint8), *parts])
+    return found
