@@ -5,7 +5,8 @@ Takes arrays and returns arrays: reads no store. No row outlives its block.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 
 from loyalty_exp.store.queries.moments import METRICS, Window
 
-__all__ = ["Block", "GroupSums", "Members", "Totals", "unit_block"]
+__all__ = ["Block", "GroupSums", "Members", "Totals", "unit_blocks"]
 
 Floats = NDArray[np.float64]
 Bits = NDArray[np.uint8]
+
+BLOCK_UNITS = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,14 +75,22 @@ class Block:
     reached: Floats | None = None
 
 
-def unit_block(oldest: int, months: int, columns: Sequence[NDArray[Any]]) -> Block:
-    """The block of some whole units.
+def unit_blocks(oldest: int, months: int, columns: Sequence[NDArray[Any]]) -> Iterator[Block]:
+    """Blocks of whole units, so small that all that is made of one stays in the cache.
 
     Args:
         oldest: index of the first month.
         months: how many months there are.
         columns: those of `numbered_flows`, in the order of the numbers.
     """
+    number = columns[0]
+    first = np.flatnonzero(np.concatenate([[True], number[1:] != number[:-1]]))
+    for begin, end in itertools.pairwise([*first[::BLOCK_UNITS], len(number)]):
+        yield _block(oldest, months, [column[begin:end] for column in columns])
+
+
+def _block(oldest: int, months: int, columns: Sequence[NDArray[Any]]) -> Block:
+    """The block of some whole units."""
     number, month, *values = columns
     first = np.concatenate([[True], number[1:] != number[:-1]])
     unit = np.cumsum(first) - 1
@@ -170,8 +181,10 @@ class _Terms:
         y = np.empty((2 * self.months - 1, rows.shape[1]))
         for number, (block, first, covariate) in enumerate(self.blocks):
             months, x = v[first : first + self.months], v[covariate]
-            np.cumsum(months, axis=0, out=y[self.months - 1 :])
             y[: self.months] = months  # the first sum is the first month's
+            total = months[0]
+            for k in range(1, self.months):  # numpy's cumulative sum takes five times as long
+                total = np.add(total, months[k], out=y[self.months + k - 1])
             yy = np.multiply(y, y, out=yyy[block])
             np.multiply(yy, x, out=yyx[block])
             yy *= y

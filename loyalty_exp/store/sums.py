@@ -13,7 +13,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from loyalty_exp.store.blocks import GroupSums, Members, Totals, unit_block
+from loyalty_exp.store.blocks import GroupSums, Members, Totals, unit_blocks
 from loyalty_exp.store.engines import capabilities_of
 from loyalty_exp.store.queries.moments import Window, group_moments, third_variables
 from loyalty_exp.store.queries.streams import (
@@ -27,7 +27,7 @@ from loyalty_exp.store.queries.streams import (
 __all__ = ["GroupSums", "batches", "read_sums"]
 
 BLOCK_VECTORS = 32
-"""Months of units held at a time, in vectors of 2,048: blocks that stay in the cache."""
+"""Rows of a result held at a time, in vectors of 2,048."""
 
 Wave = tuple[str, int]
 """Campaign and number of the wave."""
@@ -157,9 +157,9 @@ def _streamed(connection: sa.Connection, asked: _Pass) -> list[list[GroupSums]]:
     oldest = widest.start_month - widest.covariate_months
     months = widest.last_month - oldest + 1
     for columns in _whole_units(batches(connection, numbered_flows(widest))):
-        block = unit_block(oldest, months, columns)
-        for total in totals:
-            total.add(block)
+        for block in unit_blocks(oldest, months, columns):
+            for total in totals:
+                total.add(block)
     numbers.drop(connection)
     found: dict[int, list[GroupSums]] = {}
     for places, total in zip(alike.values(), totals, strict=True):
