@@ -308,21 +308,32 @@ def test_campaigns_that_share_a_pass_have_the_outcomes_they_have_alone(filled: A
         connection.execute(tables.assignments.insert(), kept)
     first = window(by_customer, dt.date(2026, 3, 1))
     later = window(by_customer, dt.date(2026, 4, 1))
+    within = window(by_customer, dt.date(2026, 3, 17))
+    logged = window(by_customer, dt.date(2026, 3, 1), with_exposures=True)
     capped = replace(first, campaign="y", cap=("margin", 20.0))
+    before = replace(
+        first, start=dt.date(2025, 12, 1), first_month=FIRST - 3, months=2, metrics=("orders",)
+    )
     campaigns = [
         ([first], {}),
         ([replace(first, campaign="y")], {"a": 1.0}),
         ([later], {}),
         ([capped], {}),
         ([replace(first, cap=("revenue", 60.0))], {}),
+        ([before], {}),
+        ([within], {}),
+        ([logged], {"b": 1.0}),
+        ([replace(before, campaign="y")], {}),
     ]
+    asked = [[1, 3], [6, 5], [7, 5], [5, 7]]  # half the buyers in no roster; one wave, two windows
     with store.read() as connection:
         alone = [read_outcomes(connection, *each) for each in campaigns]
         together = read_many(connection, campaigns)
-        few = read_many(connection, [campaigns[1], campaigns[3]])  # half the buyers in no roster
-    assert len(together) == len(campaigns)
-    assert len(few) == 2
-    for one, other in zip([*alone, alone[1], alone[3]], [*together, *few], strict=True):
+        some = [read_many(connection, [campaigns[i] for i in places]) for places in asked]
+    pairs = list(zip(alone, together, strict=True))
+    for places, found in zip(asked, some, strict=True):
+        pairs += zip([alone[i] for i in places], found, strict=True)
+    for one, other in pairs:
         assert one.groups.keys() == other.groups.keys()
         for key, moments in one.groups.items():
             again = other.groups[key]
@@ -333,3 +344,21 @@ def test_campaigns_that_share_a_pass_have_the_outcomes_they_have_alone(filled: A
             np.testing.assert_allclose(again.scatter / scale, moments.scatter / scale, atol=1e-9)
             for pair, sums in moments.third.items():
                 np.testing.assert_allclose(again.third[pair], sums, rtol=1e-7, atol=1e-5)
+
+
+def test_two_windows_of_a_wave_are_read_in_one_pass(filled: Any) -> None:
+    """Months before the start come with the campaign's own, though its start month is a part."""
+    store, by_customer = filled
+    before = replace(window(by_customer, dt.date(2025, 12, 1)), first_month=FIRST - 3, months=2)
+    for start in (dt.date(2026, 3, 1), dt.date(2026, 3, 17)):
+        for logged in (False, True):
+            main = window(by_customer, start, with_exposures=logged)
+            streams: list[str] = []
+            with store.read() as connection:
+
+                def noted(_: Any, __: Any, text: str, *___: Any, seen: list[str] = streams) -> None:
+                    seen += [text] if "ORDER BY flows.number" in text else []
+
+                sa.event.listen(connection, "before_cursor_execute", noted)
+                read_many(connection, [([main], {}), ([before], {})])
+            assert len(streams) == 1
