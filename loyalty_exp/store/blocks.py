@@ -6,7 +6,7 @@ Takes arrays and returns arrays: reads no store. No row outlives its block.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,18 +75,24 @@ class Block:
     reached: Floats | None = None
 
 
-def unit_blocks(oldest: int, months: int, columns: Sequence[NDArray[Any]]) -> Iterator[Block]:
+def unit_blocks(
+    oldest: int, months: int, batches: Iterable[Sequence[NDArray[Any]]]
+) -> Iterator[Block]:
     """Blocks of whole units, so small that all that is made of one stays in the cache.
+
+    The first batch is one block: its mean is the constant that all variables are taken about.
 
     Args:
         oldest: index of the first month.
         months: how many months there are.
-        columns: those of `numbered_flows`, in the order of the numbers.
+        batches: columns of `numbered_flows`, in the order of the numbers, units whole.
     """
-    number = columns[0]
-    first = np.flatnonzero(np.concatenate([[True], number[1:] != number[:-1]]))
-    for begin, end in itertools.pairwise([*first[::BLOCK_UNITS], len(number)]):
-        yield _block(oldest, months, [column[begin:end] for column in columns])
+    for place, columns in enumerate(batches):
+        number = columns[0]
+        first = np.flatnonzero(np.concatenate([[True], number[1:] != number[:-1]]))
+        cuts = first[::BLOCK_UNITS] if place else first[:1]
+        for begin, end in itertools.pairwise([*cuts, len(number)]):
+            yield _block(oldest, months, [column[begin:end] for column in columns])
 
 
 def _block(oldest: int, months: int, columns: Sequence[NDArray[Any]]) -> Block:

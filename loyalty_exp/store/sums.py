@@ -156,10 +156,10 @@ def _streamed(connection: sa.Connection, asked: _Pass) -> list[list[GroupSums]]:
         totals.append(Totals(windows, groups, bits))
     oldest = widest.start_month - widest.covariate_months
     months = widest.last_month - oldest + 1
-    for columns in _whole_units(batches(connection, numbered_flows(widest))):
-        for block in unit_blocks(oldest, months, columns):
-            for total in totals:
-                total.add(block)
+    rows = _whole_units(batches(connection, numbered_flows(widest)))
+    for block in unit_blocks(oldest, months, rows):
+        for total in totals:
+            total.add(block)
     numbers.drop(connection)
     found: dict[int, list[GroupSums]] = {}
     for places, total in zip(alike.values(), totals, strict=True):
