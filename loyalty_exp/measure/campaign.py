@@ -147,7 +147,7 @@ def measure_campaign(
     units = None
     if windows and sum(wave.units_of(arm) for wave in plans for arm in wave.arms) <= LARGEST_ROSTER:
         units = read_units(connection, windows)
-    largest = read_largest(connection, windows, plan.metric, calendar.closed) if windows else None
+    largest = read_largest(connection, plans, windows, calendar.closed) if calendar.closed else None
     arms = []
     for arm in plan.treated_arms:
         band = path_band(plans[0], units, calendar, arm) if units is not None else None
@@ -165,7 +165,7 @@ def measure_campaign(
                 if units is None
                 else permutation_p_value(plans[0], units, calendar, arm),
                 influence=()
-                if largest is None or not calendar.closed
+                if largest is None
                 else influence(plan, outcomes, largest, calendar, arm, money[arm], looks[arm]),
             )
         )

@@ -16,10 +16,10 @@ from scipy import stats
 from loyalty_exp.declare.frozen import Calendar, FrozenPlan
 from loyalty_exp.measure.draw_checks import (
     Histories,
+    Standing,
     balance_check,
     randomization_check,
-    read_histories,
-    read_roster,
+    read_standing,
     roster_check,
     split_check,
     timing_check,
@@ -85,9 +85,11 @@ def campaign_checks(
         deviations: what the declaration says now that the frozen plan does not.
     """
     plan = plans[0]
-    rosters = [read_roster(connection, wave) for wave in plans]
+    last = calendar.first + calendar.closed - 1
+    standings = [read_standing(connection, wave, last) for wave in plans]
+    rosters = [standing.roster for standing in standings]
     known = _known_months(connection, plans)
-    histories = [read_histories(connection, wave) for wave in plans] if known > 0 else []
+    histories = [standing.history for standing in standings] if known > 0 else []
     return (
         roster_check(rosters),
         randomization_check(rosters),
@@ -98,7 +100,7 @@ def campaign_checks(
         _reach_check(plan, outcomes),
         _aa_check(plans, before),
         _power_check(governing(plans), outcomes, calendar, money),
-        _buyers_check(connection, plans, calendar),
+        _buyers_check(plans, standings, calendar),
         _history_check(plan, histories, known),
         _deviations_check(deviations),
     )
@@ -259,20 +261,14 @@ def _power_check(
 
 
 def _buyers_check(
-    connection: sa.Connection, plans: Sequence[FrozenPlan], calendar: Calendar
+    plans: Sequence[FrozenPlan], standings: Sequence[Standing], calendar: Calendar
 ) -> Check:
     """Units and buyers of the smaller arm up to the last closed month."""
     if not calendar.closed:
         return Check("buyers", ABSENT, critical=False, values={})
-    last = calendar.first + calendar.closed - 1
-    found = dict.fromkeys(plans[0].arms, 0)
-    for plan in plans:
-        for arm, units in connection.execute(
-            queries.buyers(plan.campaign, plan.wave, plan.start, last)
-        ):
-            found[arm] += int(units)
+    found = [sum(standing.buyers[arm] for standing in standings) for arm in plans[0].arms]
     units = min(sum(plan.units_of(arm) for plan in plans) for arm in plans[0].arms)
-    fewest = min(found.values())
+    fewest = min(found)
     status = WARNING if fewest < FEW_BUYERS or units < FEW_UNITS else PASSED
     return Check("buyers", status, critical=False, values={"buyers": fewest, "units": units})
 

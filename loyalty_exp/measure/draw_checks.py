@@ -6,7 +6,7 @@ Counts come from the store by stratum and arm; rows are read for a few hundred u
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,15 +19,16 @@ from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.measure.results import Check, CheckStatus
 from loyalty_exp.stats.balance import ALARM, PERMUTE_BELOW, balance, losses, omnibus, split
 from loyalty_exp.store.queries import checks as queries
-from loyalty_exp.store.queries.draw import Draw, redrawn_differences, roster_sum, roster_units
+from loyalty_exp.store.queries.draw import Draw, redrawn_differences, roster_sum
 
 __all__ = [
     "Histories",
     "Roster",
+    "Standing",
     "balance_check",
+    "few_of_all",
     "randomization_check",
-    "read_histories",
-    "read_roster",
+    "read_standing",
     "roster_check",
     "split_check",
     "timing_check",
@@ -87,21 +88,59 @@ class Histories:
     """Units without any order."""
 
 
-def read_roster(connection: sa.Connection, plan: FrozenPlan) -> Roster:
-    """The roster of a wave as it stands in the store."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """A wave as the store has it now, read at once."""
+
+    roster: Roster
+    history: Histories
+    buyers: Mapping[str, int]
+    """Units with an order in what is read, by arm."""
+
+
+def read_standing(connection: sa.Connection, plan: FrozenPlan, last: int) -> Standing:
+    """The roster of a wave, its past, and its buyers from its start to the end of a month.
+
+    Args:
+        connection: an open store.
+        plan: frozen plan of the wave.
+        last: index of the last month read; one before the start for none.
+    """
+    start = plan.first_month
+    statement = queries.standing(
+        plan.campaign,
+        plan.wave,
+        (start - plan.covariate_months, start),
+        (plan.start, last),
+        by_customer=plan.unit == "customer_id",
+        few=few_of_all(connection, plan),
+    )
+    rows = connection.execute(statement).all()
+    buyers = dict.fromkeys(plan.arms, 0)
+    for row in rows:
+        buyers[row.arm] = buyers.get(row.arm, 0) + int(row.buyers)
+    return Standing(_roster(connection, plan, rows), _histories(plan, rows), buyers)
+
+
+def few_of_all(connection: sa.Connection, plan: FrozenPlan) -> bool:
+    """Whether a wave holds less than half of all customers: then theirs are looked up."""
+    units = sum(plan.units_of(arm) for arm in plan.arms)
+    return 2 * units < (connection.scalar(queries.customers_known()) or 0)
+
+
+def _roster(connection: sa.Connection, plan: FrozenPlan, rows: Sequence[sa.Row[Any]]) -> Roster:
+    """The roster of a wave as it stands in the store, from the rows of `queries.standing`."""
     place = {row.stratum: index for index, row in enumerate(plan.strata)}
     column = {arm: index for index, arm in enumerate(plan.arms)}
     assigned = np.array([row.counts for row in plan.strata], dtype=np.int64)
     kept, present = np.zeros_like(assigned), np.zeros_like(assigned)
     elsewhere = 0
-    for stratum, arm, units in connection.execute(roster_units(plan.campaign, plan.wave)):
-        if stratum in place and arm in column:
-            kept[place[stratum], column[arm]] = units
+    for row in rows:
+        if row.stratum in place and row.arm in column:
+            cell = place[row.stratum], column[row.arm]
+            kept[cell], present[cell] = row.units, row.present
         else:
-            elsewhere += int(units)
-    for stratum, arm, units in connection.execute(queries.present_units(plan.campaign, plan.wave)):
-        if stratum in place and arm in column:
-            present[place[stratum], column[arm]] = units
+            elsewhere += int(row.units)
     found = connection.scalar(roster_sum(plan.campaign, plan.wave))
     drawn = Draw(plan.campaign, plan.wave, plan.salt, plan.arms, plan.strata)
     redrawn = 0 if _elsewhere(plan) else connection.scalar(redrawn_differences(drawn)) or 0
@@ -170,12 +209,9 @@ def split_check(rosters: Sequence[Roster]) -> Check:
     return Check("split", FAILED if alarm else PASSED, critical=True, values=values)
 
 
-def read_histories(connection: sa.Connection, plan: FrozenPlan) -> Histories:
-    """The pre-period of a wave, by stratum and arm."""
-    start = plan.first_month
-    rows = connection.execute(
-        queries.histories(plan.campaign, plan.wave, start - plan.covariate_months, start)
-    ).all()
+def _histories(plan: FrozenPlan, rows: Sequence[sa.Row[Any]]) -> Histories:
+    """The pre-period of a wave by stratum and arm, from the rows of `queries.standing`."""
+    rows = [row for row in rows if row.arm in plan.arms]
     strata = {name: index for index, name in enumerate(sorted({row.stratum for row in rows}))}
     column = {arm: index for index, arm in enumerate(plan.arms)}
     size = (len(strata), len(column))
@@ -190,7 +226,7 @@ def read_histories(connection: sa.Connection, plan: FrozenPlan) -> Histories:
 
 
 def _covariance(row: sa.Row[Any]) -> Floats:
-    """Population covariance of a row of `queries.histories`, from variances of sums."""
+    """Population covariance of a row of `queries.standing`, from variances of sums."""
     own = [float(getattr(row, f"variance_{name}")) for name in queries.HISTORY]
     covariance = np.diag(own)
     for (i, one), (j, two) in itertools.combinations(enumerate(queries.HISTORY), 2):

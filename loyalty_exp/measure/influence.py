@@ -14,9 +14,11 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from loyalty_exp.declare.frozen import Calendar, FrozenPlan
+from loyalty_exp.measure.draw_checks import few_of_all
 from loyalty_exp.measure.effects import (
     Question,
     finite,
+    governing,
     look_boundaries,
     method_of,
     names_of,
@@ -47,20 +49,24 @@ its past, net margin; (units, 5)."""
 
 
 def read_largest(
-    connection: sa.Connection, windows: Sequence[Window], metric: str, closed: int
+    connection: sa.Connection, plans: Sequence[FrozenPlan], windows: Sequence[Window], closed: int
 ) -> Largest:
     """The units of each wave and arm with the most net margin so far, as many as are removed.
 
     Args:
         connection: an open store.
+        plans: frozen plan of every wave.
         windows: one a wave, of the same months.
-        metric: the primary metric.
         closed: closed months.
     """
+    metric = governing(plans).metric
     net = "net" if windows[0].with_exposures else "margin"
     found: dict[tuple[int, str], list[list[float]]] = {}
-    for window in windows:
-        statement = largest_units(window, net, closed, max(REMOVED), (metric, "margin"))
+    for plan, window in zip(plans, windows, strict=True):
+        few = few_of_all(connection, plan)
+        statement = largest_units(
+            window, net, closed, max(REMOVED), plan.arms, (metric, "margin"), few=few
+        )
         for row in connection.execute(statement).mappings():
             total = {
                 name: sum(float(row[f"{name}_{k}"]) for k in range(closed))

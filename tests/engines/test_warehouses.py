@@ -23,11 +23,18 @@ from loyalty_exp.store import tables
 from loyalty_exp.store.database import open_store
 from loyalty_exp.store.engines import CAPABILITIES
 from loyalty_exp.store.queries import audience, draw, summaries
+from loyalty_exp.store.queries.checks import standing
 from loyalty_exp.store.queries.compare import Window as Years
 from loyalty_exp.store.queries.compare import portfolio
 from loyalty_exp.store.queries.features import FEATURES, features
 from loyalty_exp.store.queries.functions import _QUANTILE
-from loyalty_exp.store.queries.moments import Window, cap, group_moments, unit_rows
+from loyalty_exp.store.queries.moments import (
+    Window,
+    cap,
+    group_moments,
+    largest_units,
+    unit_rows,
+)
 from loyalty_exp.store.queries.plan import typical_gap
 
 DIALECTS = {
@@ -86,6 +93,10 @@ def statements() -> Mapping[str, sa.sql.ClauseElement]:
     return {
         "moments": group_moments(window, [("revenue", "revenue_x")])[0],
         "unit_rows": unit_rows(window),
+        "largest": largest_units(window, "margin", 1, 10, ("holdout", "a"), few=False),
+        "standing": standing(
+            "x", 0, (24301, 24313), (window.start, 24315), by_customer=False, few=True
+        ),
         "cap": cap(window, "revenue"),
         "gap": typical_gap(features(dt.date(2026, 3, 9), ["median_gap_days"])),
         "features": features(dt.date(2026, 3, 9), [n for n in FEATURES if n != "p_alive"]),

@@ -25,7 +25,7 @@ from loyalty_exp.measure.checks import before_windows, campaign_checks
 from loyalty_exp.measure.draw_checks import (
     Histories,
     _balance_by_sums,
-    read_histories,
+    read_standing,
     timing_check,
 )
 from loyalty_exp.measure.economics import economics
@@ -311,7 +311,7 @@ def test_balance_of_sums_is_a_regression_test_within_strata(large: Case) -> None
     held = (inside.arm == "holdout").astype(float)
     fitted = sm.OLS(held, sm.add_constant(figures)).fit()
     with large.store.read() as connection:
-        history = read_histories(connection, large.plan)
+        history = read_standing(connection, large.plan, large.plan.first_month).history
     row = sorted(set(roster.stratum)).index(stratum)
     one = [getattr(history, name)[[row]] for name in ("units", "mean", "scatter")]
     p_value, _ = _balance_by_sums([Histories(*one, without=0)], 1)

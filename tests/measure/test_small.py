@@ -13,6 +13,7 @@ from scipy import stats
 from support import fill_store, new_store
 
 from loyalty_exp.declare.frozen import month_of
+from loyalty_exp.measure.draw_checks import few_of_all
 from loyalty_exp.measure.effects import Question, effect_rows
 from loyalty_exp.measure.influence import read_largest
 from loyalty_exp.measure.small import (
@@ -127,8 +128,12 @@ def store_fixture(tmp_path: Path) -> Any:
     return store
 
 
-def test_rows_and_largest_from_a_store(store: Any) -> None:
-    """The largest are those whose rows hold the most margin, with their figures."""
+@pytest.mark.parametrize("units", [20, 18])
+def test_rows_and_largest_from_a_store(units: int, store: Any, plan_of: Make) -> None:
+    """The largest are those whose rows hold the most margin, with their figures.
+
+    By a plan of half of all customers, or of less.
+    """
     windows = [
         Window(
             campaign="x",
@@ -141,13 +146,16 @@ def test_rows_and_largest_from_a_store(store: Any) -> None:
         )
         for wave in (0, 1)
     ]
+    half = {"holdout": units // 2, "offer": units // 2}
+    plans = [plan_of(half, metric="orders", wave=wave) for wave in (0, 1)]
     with store.read() as connection:
-        units = read_units(connection, windows)
-        largest = read_largest(connection, windows, "orders", 3)
+        assert few_of_all(connection, plans[0]) == (units < 20)
+        rows = read_units(connection, windows)
+        largest = read_largest(connection, plans, windows, 3)
         first = read_units(connection, windows[:1])
-    assert units.waves == 2
-    assert len(units.arm) == 40
-    assert len(np.unique(units.stratum)) == 6, "three strata in each of two waves"
+    assert rows.waves == 2
+    assert len(rows.arm) == 40
+    assert len(np.unique(rows.stratum)) == 6, "three strata in each of two waves"
     inside = first.arm == "offer"
     margin = first.total("margin", 3)[inside]
     top = np.argsort(-margin, kind="stable")[:10]

@@ -279,15 +279,19 @@ def test_months_before_a_later_wave_hold_zero(filled: Any) -> None:
         assert moments.mean_of("revenue_1") != 0
 
 
-def test_the_largest_units_are_the_largest(filled: Any) -> None:
+@pytest.mark.parametrize("few", [True, False])
+@pytest.mark.parametrize("start", [dt.date(2026, 3, 1), dt.date(2026, 3, 17)])
+def test_the_largest_units_are_the_largest(filled: Any, start: dt.date, few: bool) -> None:
     store, by_customer = filled
-    start = dt.date(2026, 3, 1)
     units = brute_force(store, start)
     totals = units[["revenue_0", "revenue_1"]].sum(axis=1)
     with store.read() as connection:
-        found = connection.execute(largest_units(window(by_customer, start), "revenue", 2, 3))
+        arms = ("holdout", "a", "b")
+        read = window(by_customer, start)
+        found = connection.execute(largest_units(read, "revenue", 2, 3, arms, few=few))
         rows = found.mappings().all()
-    for arm in ("holdout", "a", "b"):
+    assert [row["place"] for row in rows] == 3 * [1, 2, 3]
+    for arm in arms:
         top = totals[units["arm"] == arm].sort_values(ascending=False).head(3)
         sums = [row["revenue_0"] + row["revenue_1"] for row in rows if row["arm"] == arm]
         np.testing.assert_allclose(sums, top, rtol=1e-9)

@@ -15,6 +15,7 @@ from loyalty_exp.declare.frozen import month_of
 from loyalty_exp.store.tables import (
     assignments,
     customer_month,
+    customer_rhythm,
     customers_table,
     exposures,
     orders,
@@ -23,11 +24,10 @@ from loyalty_exp.store.tables import (
 __all__ = [
     "HISTORY",
     "any_contact",
-    "buyers",
+    "customers_known",
     "first_month",
-    "histories",
     "history_rows",
-    "present_units",
+    "standing",
     "units_contacted",
 ]
 
@@ -36,48 +36,52 @@ HISTORY = ("revenue", "orders", "active")
 """
 
 
-def present_units(campaign: str, wave: int) -> sa.Select[Any]:
-    """(stratum, arm, units) of a wave's units that still have a customer in the store.
-
-    A customer is there with attributes or with orders: many never had the one or the other.
-    """
-    known = sa.union(
-        sa.select(customers_table().c.customer), sa.select(customer_month.c.customer)
-    ).subquery("known")
-    return (
-        sa.select(
-            assignments.c.stratum,
-            assignments.c.arm,
-            sa.func.count(sa.distinct(assignments.c.unit)).label("units"),
-        )
-        .join_from(assignments, known, assignments.c.customer == known.c.customer)
-        .where(assignments.c.campaign == campaign, assignments.c.wave == wave)
-        .group_by(assignments.c.stratum, assignments.c.arm)
-    )
+def customers_known() -> sa.Select[Any]:
+    """How many customers ever ordered."""
+    return sa.select(sa.func.count()).select_from(customer_rhythm)
 
 
-def histories(campaign: str, wave: int, first: int, start: int) -> sa.Select[Any]:
-    """Pre-period of a wave by stratum and arm.
+def standing(
+    campaign: str,
+    wave: int,
+    past: tuple[int, int],
+    reading: tuple[dt.date, int],
+    *,
+    by_customer: bool,
+    few: bool,
+) -> sa.Select[Any]:
+    """How the units of a wave stand, by stratum and arm: there still, their past, who bought.
 
     Args:
         campaign: the campaign.
         wave: the wave.
-        first: first month of the pre-period, as an index.
-        start: the month after its last.
+        past: first month of the pre-period, and the month after its last, as indices.
+        reading: first day and last month of what is read; none where the month is before the day.
+        by_customer: whether a unit is a customer.
+        few: whether the roster holds few of all customers, so that only its own are summed; else
+            it costs less to sum everybody than to look each up first.
 
     Returns:
-        A statement with a row a stratum and arm: units; of each of `HISTORY`, taken as
-        sign(x) ln(1 + |x|) of a unit's figure, mean and population variance (`mean_` and
-        `variance_` its name), and of two of them the variance of their sum (`variance_` both
-        names); units without any order.
+        A statement with a row a stratum and arm: units; `present`, those that still have a
+        customer in the store, with attributes or with orders; `buyers` in what is read; of each
+        of `HISTORY`, taken as sign(x) ln(1 + |x|) of a unit's figure, mean and population variance
+        (`mean_` and `variance_` its name), and of two of them the variance of their sum
+        (`variance_` both names); `without`, units without any order in the past.
     """
-    units = _histories(campaign, wave, first, start).subquery("units")
+    units = _standing_units(campaign, wave, past, reading, few=few)
+    if not by_customer:
+        keys = [units.c[name] for name in ("unit", "stratum", "arm")]
+        sums = [sa.cast(sa.func.sum(units.c[name]), sa.Double).label(name) for name in HISTORY]
+        flags = [sa.func.max(units.c[name]).label(name) for name in ("present", "bought")]
+        units = sa.select(*keys, *sums, *flags).group_by(*keys).subquery("whole")
     values = {name: _signed_log(units.c[name]) for name in HISTORY}
     return (
         sa.select(
             units.c.stratum,
             units.c.arm,
             sa.func.count().label("units"),
+            sa.func.sum(units.c.present).label("present"),
+            sa.func.sum(units.c.bought).label("buyers"),
             *(sa.func.avg(value).label(f"mean_{name}") for name, value in values.items()),
             *(sa.func.var_pop(value).label(f"variance_{name}") for name, value in values.items()),
             *(
@@ -92,25 +96,32 @@ def histories(campaign: str, wave: int, first: int, start: int) -> sa.Select[Any
 
 
 def history_rows(campaign: str, wave: int, first: int, start: int) -> sa.Select[Any]:
-    """(unit, stratum, arm, then `HISTORY`) of the pre-period, a row a unit; see `histories`."""
-    statement = _histories(campaign, wave, first, start)
-    return statement.order_by(assignments.c.unit)
+    """(unit, stratum, arm, then `HISTORY`) of the pre-period, a row a unit; see `standing`.
 
-
-def buyers(campaign: str, wave: int, start: dt.date, last: int) -> sa.Select[Any]:
-    """(arm, units) of a wave with an order from the start date to the end of month `last`."""
-    first, kept = month_of(start.year, start.month), customer_month.c
-    bought: sa.Select[Any] | sa.CompoundSelect[Any] = sa.select(kept.customer).where(
-        kept.month >= first + (start.day > 1), kept.month <= last, kept.orders > 0
+    Args:
+        campaign: the campaign.
+        wave: the wave.
+        first: first month of the pre-period, as an index.
+        start: the month after its last.
+    """
+    keys = (assignments.c.unit, assignments.c.stratum, assignments.c.arm)
+    spent = sa.and_(
+        assignments.c.customer == customer_month.c.customer,
+        customer_month.c.month >= first,
+        customer_month.c.month < start,
     )
-    if start.day > 1 and first <= last:
-        within = (orders.c.month == first, orders.c.ordered_at >= start, orders.c.revenue >= 0)
-        bought = sa.union_all(bought, sa.select(orders.c.customer).where(*within))
-    roster = (assignments.c.campaign == campaign, assignments.c.wave == wave)
+    revenue = sa.func.coalesce(sa.func.sum(customer_month.c.revenue), 0)
     return (
-        sa.select(assignments.c.arm, sa.func.count(sa.distinct(assignments.c.unit)).label("units"))
-        .where(*roster, assignments.c.customer.in_(bought))
-        .group_by(assignments.c.arm)
+        sa.select(
+            *keys,
+            sa.cast(revenue, sa.Double).label("revenue"),
+            sa.func.coalesce(sa.func.sum(customer_month.c.orders), 0).label("orders"),
+            sa.func.sum(sa.case((customer_month.c.orders > 0, 1), else_=0)).label("active"),
+        )
+        .select_from(assignments.outerjoin(customer_month, spent))
+        .where(assignments.c.campaign == campaign, assignments.c.wave == wave)
+        .group_by(*keys)
+        .order_by(assignments.c.unit)
     )
 
 
@@ -146,23 +157,49 @@ def _signed_log(figure: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     return sa.case((figure < 0, -size), else_=size)
 
 
-def _histories(campaign: str, wave: int, first: int, start: int) -> sa.Select[Any]:
-    """One row a unit of the wave: unit, stratum, arm, then `HISTORY` over the pre-period."""
-    keys = (assignments.c.unit, assignments.c.stratum, assignments.c.arm)
-    spent = sa.and_(
-        assignments.c.customer == customer_month.c.customer,
-        customer_month.c.month >= first,
-        customer_month.c.month < start,
-    )
-    revenue = sa.func.coalesce(sa.func.sum(customer_month.c.revenue), 0)
+def _standing_units(
+    campaign: str, wave: int, past: tuple[int, int], reading: tuple[dt.date, int], *, few: bool
+) -> sa.Subquery:
+    """One row a customer of a wave: unit, stratum, arm, `HISTORY`; 0 or 1 in present, bought."""
+    roster = (assignments.c.campaign == campaign, assignments.c.wave == wave)
+    kept, (began, last) = customer_month.c, reading
+    month = month_of(began.year, began.month)
+    before = sa.and_(kept.month >= past[0], kept.month < past[1])
+    ordered = kept.orders > 0
+    read = sa.and_(kept.month >= month + (began.day > 1), kept.month <= last)
+    spent = sa.select(
+        kept.customer,
+        sa.func.sum(sa.case((before, kept.revenue), else_=0)).label("revenue"),
+        sa.func.sum(sa.case((before, kept.orders), else_=0)).label("orders"),
+        sa.func.sum(sa.case((sa.and_(before, ordered), 1), else_=0)).label("active"),
+        sa.func.max(sa.case((sa.and_(read, ordered), 1), else_=0)).label("bought"),
+    ).group_by(kept.customer)
+    if few:
+        spent = spent.where(kept.customer.in_(sa.select(assignments.c.customer).where(*roster)))
+    months = spent.subquery("months")
+    known = sa.select(customers_table().c.customer).distinct().subquery("known")
+    joined = assignments.outerjoin(months, months.c.customer == assignments.c.customer)
+    joined = joined.outerjoin(known, known.c.customer == assignments.c.customer)
+    bought = months.c.bought == 1
+    if began.day > 1 and month <= last:
+        within = (orders.c.month == month, orders.c.ordered_at >= began, orders.c.revenue >= 0)
+        part = sa.select(orders.c.customer).where(*within).distinct().subquery("part")
+        joined = joined.outerjoin(part, part.c.customer == assignments.c.customer)
+        bought = sa.or_(bought, part.c.customer.is_not(None))
+    present = sa.or_(months.c.customer.is_not(None), known.c.customer.is_not(None))
     return (
         sa.select(
-            *keys,
-            sa.cast(revenue, sa.Double).label("revenue"),
-            sa.func.coalesce(sa.func.sum(customer_month.c.orders), 0).label("orders"),
-            sa.func.sum(sa.case((customer_month.c.orders > 0, 1), else_=0)).label("active"),
+            assignments.c.unit,
+            assignments.c.stratum,
+            assignments.c.arm,
+            *(
+                sa.cast(sa.func.coalesce(months.c[name], 0), sa.Double).label(name)
+                for name in HISTORY
+            ),
+            sa.case((present, 1), else_=0).label("present"),
+            sa.case((bought, 1), else_=0).label("bought"),
         )
-        .select_from(assignments.outerjoin(customer_month, spent))
-        .where(assignments.c.campaign == campaign, assignments.c.wave == wave)
-        .group_by(*keys)
+        .select_from(joined)
+        .where(*roster)
+        .subquery("units")
     )

@@ -80,7 +80,7 @@ def redrawn_differences(drawn: Draw) -> sa.Select[Any]:
             assignments.c.unit,
             assignments.c.stratum,
             sa.func.min(assignments.c.arm).label("kept"),
-            sa.func.count(sa.distinct(assignments.c.arm)).label("arms"),
+            sa.func.max(assignments.c.arm).label("last"),
         )
         .where(assignments.c.campaign == drawn.campaign, assignments.c.wave == drawn.wave)
         .where(assignments.c.unit.not_in(sa.select(erasures.c.tombstone)))
@@ -88,10 +88,12 @@ def redrawn_differences(drawn: Draw) -> sa.Select[Any]:
         .subquery("rows")
     )
     names = _names(drawn)
-    units = sa.select(names.c.place, rows.c.unit, rows.c.kept, rows.c.arms)
+    units = sa.select(names.c.place, rows.c.unit, rows.c.kept, rows.c.last)
     units = units.join_from(rows, names, rows.c.stratum == names.c.stratum)
     again = _armed(units, _with_nowhere(drawn))
-    agreed = sa.select(sa.func.count()).where(again.c.arm == again.c.kept, again.c.arms == 1)
+    agreed = sa.select(sa.func.count()).where(
+        again.c.arm == again.c.kept, again.c.arm == again.c.last
+    )
     total = sa.select(sa.func.count()).select_from(rows)
     return sa.select(total.scalar_subquery() - agreed.scalar_subquery())
 

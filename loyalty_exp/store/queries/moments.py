@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from loyalty_exp.store.queries.flows import METRICS, UNIT, Window, flows_of, roster_of
+from loyalty_exp.store.queries.flows import METRICS, UNIT, Window, flows_of, roster_of, spend_of
 from loyalty_exp.store.queries.functions import quantile
 
 __all__ = [
@@ -36,7 +36,14 @@ def unit_rows(window: Window) -> sa.Select[tuple[object, ...]]:
 
 
 def largest_units(
-    window: Window, metric: str, closed: int, number: int, also: Sequence[str] = ()
+    window: Window,
+    metric: str,
+    closed: int,
+    number: int,
+    arms: Sequence[str],
+    also: Sequence[str] = (),
+    *,
+    few: bool = True,
 ) -> sa.Select[tuple[object, ...]]:
     """The units of each arm with the largest cumulative figure over the closed months.
 
@@ -45,14 +52,19 @@ def largest_units(
         metric: the figure units are ranked by.
         closed: how many months count.
         number: units an arm.
+        arms: which arms.
         also: other metrics whose figures are wanted.
+        few: whether the roster holds few of all customers, see `checks.standing`.
     """
     window = replace(window, metrics=tuple(dict.fromkeys((*also, metric))), cap=None)
     if metric == "net":
         window = replace(window, metrics=window.metrics[:-1])
     else:
         window = replace(window, with_exposures=False)
-    largest = _largest(window, metric, closed, number).cte("largest")
+    read = replace(window, months=closed, covariate_months=0)
+    everybody = window.by_customer and not window.with_exposures and not few
+    totals = (_customer_totals if everybody else _unit_totals)(read, metric).cte("totals")
+    largest = sa.union_all(*(_largest(totals, arm, number) for arm in arms)).cte("largest")
     pivot = _pivot(window, largest)
     names = window.variables
     return (
@@ -62,19 +74,41 @@ def largest_units(
     )
 
 
-def _largest(window: Window, metric: str, closed: int, number: int) -> sa.Select[Any]:
-    """(unit, place) of the units of each arm with the largest sum over the closed months."""
+def _largest(totals: sa.CTE, arm: str, number: int) -> sa.Select[Any]:
+    """(unit, place) of the units of an arm with the largest totals: no arm is put in order."""
+    order = (totals.c.total.desc(), totals.c.unit)
+    top = sa.select(totals).where(totals.c.arm == arm).order_by(*order).limit(number).subquery()
+    place = sa.func.row_number().over(order_by=(top.c.total.desc(), top.c.unit)).label("place")
+    return sa.select(top.c.unit, place)
+
+
+def _unit_totals(window: Window, metric: str) -> sa.Select[Any]:
+    """(unit, arm, total) of a figure over the months of a window."""
     flows = _unit_flows(window)
     figure = flows.c[metric] if metric != "net" else _net(flows)
-    first = max(window.first_month, window.start_month)
-    inside = sa.and_(flows.c.month >= first, flows.c.month < window.first_month + closed)
+    inside = _inside(window, flows.c.month)
     total = sa.func.sum(sa.case((inside, figure), else_=0)).label("total")
     keys = (flows.c.unit, flows.c.arm)
-    totals = sa.select(*keys, total).group_by(*keys).subquery("totals")
-    order = (totals.c.total.desc(), totals.c.unit)
-    place = sa.func.row_number().over(partition_by=totals.c.arm, order_by=order).label("place")
-    ranked = sa.select(totals.c.unit, place).subquery("ranked")
-    return sa.select(ranked).where(ranked.c.place <= number)
+    return sa.select(*keys, total).group_by(*keys)
+
+
+def _customer_totals(window: Window, metric: str) -> sa.Select[Any]:
+    """The same where units are customers: summed by customer first, whoever is in the roster."""
+    spend = spend_of(window)
+    figure = sa.case((spend.c.orders > 0, 1), else_=0) if metric == "active" else spend.c[metric]
+    total = sa.func.sum(figure).label("total")
+    sums = sa.select(spend.c.customer, total).where(_inside(window, spend.c.month))
+    sums_of = sums.group_by(spend.c.customer).subquery("sums")
+    whose = window.roster.c
+    units = roster_of(
+        window, whose.unit, whose.arm, sa.func.coalesce(sums_of.c.total, 0).label("total")
+    )
+    return units.select_from(window.roster.outerjoin(sums_of, sums_of.c.customer == whose.customer))
+
+
+def _inside(window: Window, month: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Whether a month is one of the window's, from its start on."""
+    return month.between(max(window.first_month, window.start_month), window.last_month)
 
 
 def cap(window: Window, metric: str) -> sa.Select[Any]:
