@@ -54,10 +54,11 @@ TABLES = {"load_parquet": "bare_table", "load_csv": "bare_table_csv"}
 LOAD_TARGET = 4.0
 ON_LOADS = """### Loading
 
-`loyalty-exp load` of the file, the store not there yet: digest, judgement of every row, repeated
-ids, the orders, their roll-up and every customer's rhythm committed to the store's file. The bare
-read is the same engine's `CREATE TEMP TABLE ... AS SELECT *` of the file: every column and row into
-memory, nothing judged, nothing written.
+`loyalty-exp load` of the file, the store not there yet. The orders: digest, judgement of every row,
+repeated ids, committed to the store's file. The whole command: their roll-up and every customer's
+rhythm too, which later steps would pay for otherwise. The bare read is the same engine's `CREATE
+TEMP TABLE ... AS SELECT *` of the file: every column and row into memory, nothing judged, nothing
+written.
 """
 ON_PARTS = """The same loads in two parts, each beside what the engine pays for the like of it: its
 own `CREATE TABLE ... AS SELECT *` of the file in a database file, where nothing is judged and ids
@@ -164,22 +165,20 @@ def _against_the_limit(costs: Costs, limit: str, works: Works, words: str) -> st
 def _loading(costs: Costs) -> str:
     rows = [
         ON_LOADS,
-        "| file | runs | load, CPU s | bare read, CPU s | x | target | | peak GiB |",
+        "| load | runs | CPU s | bare read, CPU s | x | target | | peak GiB |",
         "|---|---:|---:|---:|---:|---:|---|---:|",
     ]
     known = [each for each in LOADS if each[0] in costs]
     for work, bare, words in known:
-        cost = costs[work]
-        if bare not in costs:
-            figures = f"{cost['runs']} | {cost['cpu']:.1f} |  |  | <= {LOAD_TARGET:g} | not known"
-            rows.append(f"| {words} | {figures} | {cost['gib']:.2f} |")
-            continue
-        read = costs[bare]["cpu"]
-        ratio = cost["cpu"] / read
-        rows.append(
-            f"| {words} | {cost['runs']} | {cost['cpu']:.1f} | {read:.2f} | {ratio:.1f} | "
-            f"<= {LOAD_TARGET:g} | {_verdict(ratio, LOAD_TARGET)} | {cost['gib']:.2f} |"
-        )
+        cost, read = costs[work], costs.get(bare, {}).get("cpu")
+        for part, name in (("orders", "table"), ("the whole command", "cpu")):
+            ratio = "" if read is None else f"{cost[name] / read:.1f}"
+            said = "not known" if read is None else _verdict(cost[name] / read, LOAD_TARGET)
+            rows.append(
+                f"| {words}: {part} | {cost['runs']} | {cost[name]:.1f} | "
+                f"{'' if read is None else f'{read:.2f}'} | {ratio} | <= {LOAD_TARGET:g} | {said} "
+                f"| {cost['gib']:.2f} |"
+            )
     return "\n".join([*rows, *_parts_of_loads(costs)]) if known else ""
 
 
