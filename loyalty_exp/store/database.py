@@ -183,7 +183,7 @@ class Store:
         Killed or failed, nothing of it is left: what is committed on the way is in nobody's sight.
 
         Raises:
-            StoreError: it cannot be made.
+            StoreError: it cannot be made, or written to.
             FileExistsError: another process made it first.
         """
         path = self.path
@@ -197,7 +197,7 @@ class Store:
             address = self.url.set(database=str(fresh))
             engine = sa.create_engine(address, poolclass=sa.NullPool, **options)
             try:
-                with self._begun(engine) as connection:
+                with self._begun(engine) as connection, self._readable_errors():
                     for statement in self.capabilities.opened_with:
                         connection.exec_driver_sql(statement)
                     self._make(connection)

@@ -84,7 +84,14 @@ def connect(folder: Path, gigabytes: float = 50.0) -> duckdb.DuckDBPyConnection:
     return engine
 
 
-def stage(engine: duckdb.DuckDBPyConnection, source: Source, plan: Plan, folder: Path) -> Staged:
+def stage(
+    engine: duckdb.DuckDBPyConnection,
+    source: Source,
+    plan: Plan,
+    folder: Path,
+    *,
+    plain: bool = True,
+) -> Staged:
     """Read a source.
 
     Args:
@@ -92,11 +99,12 @@ def stage(engine: duckdb.DuckDBPyConnection, source: Source, plan: Plan, folder:
         source: opened source.
         plan: how its rows become ours.
         folder: private folder that receives the files.
+        plain: whether it may be free of anything unusual.
 
     Raises:
         DataError: the source changed while it was read.
     """
-    rows = plain_rows(engine, source, plan)
+    rows = plain_rows(engine, source, plan) if plain else None
     if rows is not None and (done := _fast(engine, rows, plan, folder)) is not None:
         return done
     return _long(engine, source, plan, folder)

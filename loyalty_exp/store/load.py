@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -143,19 +143,29 @@ def load(
     if store.path is not None:
         sweep(beside=store.path)
     with working_folder() as folder, _readable_errors():
-        if store.may_begin and (reports := _begin(store, data, settings, folder)) is not None:
-            return reports
+        plain = True
+        if store.may_begin:
+            try:
+                if reports := _begin(store, data, settings, folder):
+                    return reports
+            except (FileExistsError, MemoryError):
+                pass
+            except (_UnusualError, StoreError, sa.exc.DBAPIError):
+                plain = False
         opened = [
-            _read(store, what, declared, settings, folder / what)
+            _read(store, what, declared, settings, folder / what, plain=plain)
             for what, declared in _declared(data)
         ]
         if all(each.staged is None for each in opened):
             with store.read() as connection:
                 return _told(connection, expected, [_skipped(connection, each) for each in opened])
         progress("writing to the store")
+        if store.may_begin:
+            # Another process may be first.
+            with contextlib.suppress(FileExistsError), store.begin() as connection:
+                return _written(connection, opened, settings, begun=True)
         with store.write() as connection:
-            written = [_write(connection, each, settings) for each in opened]
-            return _told(connection, expected, written)
+            return _written(connection, opened, settings)
 
 
 @contextlib.contextmanager
@@ -171,10 +181,18 @@ def _readable_errors() -> Iterator[None]:
 
 
 def _begin(store: Store, data: Data, settings: _Settings, folder: Path) -> list[LoadReport] | None:
-    """Make the store with all that is declared; None where that takes the longer road.
+    """Make the store with all that is declared, straight from the file of orders.
 
     Nobody waits for a store that is not there yet, so that orders with nothing unusual in them
-    need not wait in a file.
+    need not wait in a file. After an error the longer road says what it is.
+
+    Returns:
+        None where the first orders are unusual already.
+
+    Raises:
+        _UnusualError: an order is there twice.
+        StoreError, DBAPIError, MemoryError: a row has a problem, or the machine.
+        FileExistsError: another process made the store first.
     """
     home = folder / "begin"
     home.mkdir()
@@ -184,16 +202,31 @@ def _begin(store: Store, data: Data, settings: _Settings, folder: Path) -> list[
         if opened[0].rows is None:
             return None
     settings.progress("writing to the store")
-    try:
-        with store.begin() as connection:
-            written = [_write(connection, each, settings) for each in opened]
-            return _told(connection, settings.expected, written)
-    except (_UnusualError, FileExistsError, MemoryError, sa.exc.DBAPIError):
-        return None  # the longer road says what it is
+    with store.begin() as connection:
+        return _written(connection, opened, settings, begun=True)
 
 
 class _UnusualError(Exception):
     """An order is there twice."""
+
+
+def _written(
+    connection: sa.Connection,
+    opened: Sequence[_Opened],
+    settings: _Settings,
+    *,
+    begun: bool = False,
+) -> list[LoadReport]:
+    """Write all sources.
+
+    Args:
+        connection: the store's.
+        opened: the sources.
+        settings: what every source is read under.
+        begun: whether the store is being made, in nobody's sight.
+    """
+    reports = [_write(connection, each, settings, begun=begun) for each in opened]
+    return _told(connection, settings.expected, reports)
 
 
 def _told(
@@ -225,6 +258,7 @@ def _read(
     folder: Path,
     *,
     straight: bool = False,
+    plain: bool = True,
 ) -> _Opened:
     """Open and judge one source, unless the store has it already.
 
@@ -235,6 +269,7 @@ def _read(
         settings: what every source is read under.
         folder: private folder, to be made.
         straight: whether orders are only looked at.
+        plain: whether the orders may be free of anything unusual.
     """
     folder.mkdir()
     settings.progress(f"reading {what}")
@@ -252,7 +287,7 @@ def _read(
             if straight and what == "orders":
                 rows = None if plan.lines else plain_rows(engine, source, plan)
                 return replace(opened, rows=rows)
-            staged = stage(engine, source, plan, folder)
+            staged = stage(engine, source, plan, folder, plain=plain or what != "orders")
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise DataError(
             f"{what}: the source does not fit into the memory and the "
@@ -330,7 +365,9 @@ def _refuse_too_many(staged: Staged, declared: AnySource, what: str, name: str) 
     )
 
 
-def _write(connection: sa.Connection, opened: _Opened, settings: _Settings) -> LoadReport:
+def _write(
+    connection: sa.Connection, opened: _Opened, settings: _Settings, *, begun: bool
+) -> LoadReport:
     if opened.rows is not None:
         filled = fill_orders(connection, opened.rows, opened.folder, opened.load_id)
         if filled is None:
@@ -346,7 +383,7 @@ def _write(connection: sa.Connection, opened: _Opened, settings: _Settings) -> L
     else:
         merged = merge(
             connection, what, staged, opened.folder,
-            load_id=opened.load_id, digest=source.digest, lines=plan.lines,
+            load_id=opened.load_id, digest=source.digest, lines=plan.lines, begun=begun,
         )  # fmt: skip
     if not connection.execute(queries.any_rejects(opened.load_id)).first():
         keep_rejects(connection, staged, opened.folder, opened.load_id, source.name)

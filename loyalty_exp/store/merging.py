@@ -77,6 +77,7 @@ def merge(
     load_id: str,
     digest: str,
     lines: bool = False,
+    begun: bool = False,
 ) -> Merged:
     """Bring staged orders, exposures or costs into the store.
 
@@ -88,12 +89,13 @@ def merge(
         load_id: identity of the load, kept with its rows.
         digest: of the file.
         lines: whether the orders come as lines.
+        begun: whether the connection is of `Store.begin`, where nobody sees what is committed.
     """
     if what == "exposures":
         return _append(connection, staged, folder, load_id, tables.exposures, queries.new_exposures)
     if what == "costs":
         return _append(connection, staged, folder, load_id, tables.costs, queries.new_costs)
-    return _merge_orders(connection, staged, folder, load_id, digest, lines=lines)
+    return _merge_orders(connection, staged, folder, load_id, digest, lines=lines, begun=begun)
 
 
 def fill_orders(connection: sa.Connection, rows: str, folder: Path, load_id: str) -> Staged | None:
@@ -164,12 +166,15 @@ def _merge_orders(
     digest: str,
     *,
     lines: bool,
+    begun: bool,
 ) -> Merged:
     incoming = arrive(connection, "incoming", _order_columns(), staged.incoming, folder)
     if connection.execute(queries.any_orders()).first() is None:
         _insert_all(connection, incoming, load_id)
-        keep_summaries(connection)
         leave(connection, incoming)
+        if begun:  # the engine knows more of a table's columns then
+            connection.commit()
+        keep_summaries(connection)
         return Merged(added=staged.staged)
     summaries.touched.create(connection)
     merged = _update_orders(connection, incoming, load_id, digest, lines=lines)

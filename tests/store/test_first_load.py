@@ -27,6 +27,7 @@ GOOD = HEADER + "".join(
     f"{'web' if n % 3 else ''}\n"
     for n in range(5_000)
 )
+UNUSUAL = GOOD + "late,c1,2025-13-01,1,\n"
 COLUMNS = ("order_id", "customer_id", "ordered_at", "revenue", "channel")
 
 
@@ -67,7 +68,7 @@ def store(tmp_path: Path) -> Store:
     [
         GOOD,
         HEADER,
-        GOOD + "late,c1,2025-13-01,1,\n",
+        UNUSUAL,
         GOOD + "o1,c1,2025-01-01,1,\n",
         GOOD + "o1,c1,2025-02-02 10:00:00,0.25,web\n",
     ],
@@ -97,32 +98,53 @@ def test_only_what_is_usual_takes_the_short_road(
         run(open_store(f"duckdb:///{tmp_path / 'other.duckdb'}"), tmp_path, GOOD + "o1,c,x,1,\n")
 
 
+@pytest.mark.parametrize(
+    ("content", "plain"), [(UNUSUAL, False), (UNUSUAL.replace("2025-13-01", "2025-12-01"), True)]
+)
+def test_orders_known_to_be_unusual_are_not_read_as_plain_ones_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, plain: bool
+) -> None:
+    tried: list[bool] = []
+    read = loading.stage
+
+    def noted(*arguments: Any, plain: bool) -> Any:
+        tried.append(plain)
+        return read(*arguments, plain=plain)
+
+    monkeypatch.setattr(loading, "stage", noted)
+    run(store, tmp_path, content)
+    assert tried == ([] if plain else [False])
+
+
+@pytest.mark.parametrize(("content", "step"), [(GOOD, "fill_orders"), (UNUSUAL, "merge")])
 def test_a_store_that_another_process_makes_meanwhile_is_loaded_into(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, step: str
 ) -> None:
     other = open_store(f"duckdb:///{tmp_path / 'store.duckdb'}")
-    fill = loading.fill_orders
+    fill = getattr(loading, step)
 
-    def slowly(*arguments: Any) -> Any:
-        with other.write():
-            pass
-        return fill(*arguments)
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        if not other.exists():
+            with other.write():
+                pass
+        return fill(*arguments, **options)
 
-    monkeypatch.setattr(loading, "fill_orders", slowly)
-    assert run(store, tmp_path, GOOD).rows_loaded == 5_000
+    monkeypatch.setattr(loading, step, slowly)
+    assert run(store, tmp_path, content).rows_loaded == 5_000
     assert len(held(store)["orders"]) == 5_000
     assert hidden(tmp_path) == []
 
 
+@pytest.mark.parametrize("content", [GOOD, UNUSUAL])
 def test_nothing_is_left_of_a_load_that_fails(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
     def fails(*_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loading, "_told", fails)
     with pytest.raises(KeyboardInterrupt):
-        run(store, tmp_path, GOOD)
+        run(store, tmp_path, content)
     assert not store.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["orders.csv"]
 
