@@ -59,6 +59,14 @@ def measured(work: str, folder: Path) -> dict[str, float] | None:
     return cost
 
 
+def version() -> str:
+    """The commit that is measured, in short."""
+    command = ["git", "rev-parse", "--short=7", "HEAD"]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
 def machine() -> str:
     """Processor, cores and memory, in words."""
     info = Path("/proc/cpuinfo")
@@ -100,6 +108,7 @@ def main(
                 failed.append(work)
             found = {
                 "millions": millions,
+                "version": version(),
                 "machine": machine(),
                 "python": platform.python_version(),
                 "loads": loads,

@@ -17,7 +17,8 @@ HEAD = """# Speed and memory
 
 Written by `make bench`, never by hand. Cost is CPU seconds, user and system, of a process of its
 own; figures are medians of rounds in which all pieces of work take turns (the number of runs is
-given). Targets that are missed are shown as missed.
+given). Targets that are missed are shown as missed. Each size names the version of the code that it
+was measured with; growth is told between sizes of one version on one machine.
 
 Data: `loyalty_exp.simulate`, about ten orders a customer in two years, in random order, in one
 Parquet file and in one CSV file of the same rows: two text columns, a moment, two amounts. A
@@ -27,9 +28,9 @@ algebra has one thread in every piece of work, ours and the peers': on two cores
 """
 SIZE = """## {millions:g} million customers, {orders:g} million orders
 
-{machine}; Python {python}. Median load of the machine meanwhile: {load:.1f} processes. Other work
-ran beside it where this is above 2; it raises CPU seconds of all pieces alike, and the clock much
-more.
+Version {version}; {machine}; Python {python}. Median load of the machine
+meanwhile: {load:.1f} processes. Other work ran beside it where this is above 2; it raises CPU
+seconds of all pieces alike, and the clock much more.{spread}
 
 """
 
@@ -112,7 +113,8 @@ def page(sizes: Sequence[Found]) -> str:
     for found in sizes:
         costs = _medians(found)
         loads = statistics.median(found["loads"])
-        parts.append(SIZE.format(**{**found, "load": loads, "orders": 10 * found["millions"]}))
+        known = {"load": loads, "orders": 10 * found["millions"], "spread": _spread(found)}
+        parts.append(SIZE.format(**{**found, **known}))
         parts.append(_against_the_limit(costs, "bare_aggregate", BARE, ON_THE_LIMIT))
         parts.append(_against_the_limit(costs, "bare_by_customer", SEGMENTS, ON_SEGMENTS))
         parts += [_loading(costs), _against_peers(costs)]
@@ -121,10 +123,30 @@ def page(sizes: Sequence[Found]) -> str:
             parts.append(f"Failed: {', '.join(found['failed'])}.")
         if missing := [work for work in WORKS if work not in {*costs, *found["failed"]}]:
             parts.append(f"Not measured at this size: {', '.join(missing)}.")
-    parts += [_growth(*pair) for pair in pairwise(sizes)]
+    alike = [pair for pair in pairwise(sizes) if _of(pair[0]) == _of(pair[1])]
+    parts += [_growth(*pair) for pair in alike]
     parts += [_campaigns(found) for found in sizes]
     parts.append(REPRODUCE)
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _of(found: Found) -> tuple[str, str]:
+    """What figures must share to be compared."""
+    return found["version"], found["machine"]
+
+
+def _spread(found: Found) -> str:
+    """How far runs of the same work lie apart: neighbours of a virtual machine slow its memory."""
+    spans = [
+        max(costs) / min(costs)
+        for runs in found["costs"].values()
+        if len(costs := [run["cpu"] for run in runs]) > 1
+    ]
+    if not spans:
+        return ""
+    middle, most = statistics.median(spans), max(spans)
+    said = f"The dearest run of a piece cost {middle:.2f} times its cheapest"
+    return f"\n{said}, at most {most:.2f} times."
 
 
 def _medians(found: Found) -> dict[str, dict[str, float]]:
