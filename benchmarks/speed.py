@@ -20,6 +20,8 @@ from speed_data import make
 from speed_page import page
 
 ROOT = Path(__file__).parent.parent
+MEASURED = ROOT / "benchmarks" / "measured"
+"""Every size as it was measured last, one file each; the page is made of them."""
 ROUNDS = (
     "bare_scan",
     "bare_aggregate",
@@ -88,7 +90,7 @@ def main(
 ) -> None:
     """Measure one size and write the page of all sizes measured."""
     size = folder / f"{millions:g}m"
-    kept = size / "found.json"
+    kept = MEASURED / f"{millions:g}m.json"
     make(size, round(millions * 1_000_000))
     costs: dict[str, list[dict[str, float]]] = {}
     loads: list[float] = []
@@ -115,9 +117,8 @@ def main(
                 "costs": costs,
                 "failed": failed,
             }
-            kept.write_text(json.dumps(found))
-    sizes = [json.loads(path.read_text()) for path in sorted(folder.glob("*/found.json"))]
-    output.write_text(page(sorted(sizes, key=lambda each: float(each["millions"]))))
+            kept.write_text(json.dumps(found, indent=1) + "\n")
+    output.write_text(page(MEASURED))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 __all__ = ["page"]
@@ -15,10 +17,11 @@ Works = Sequence[tuple[str, str, float | None]]
 
 HEAD = """# Speed and memory
 
-Written by `make bench`, never by hand. Cost is CPU seconds, user and system, of a process of its
-own; figures are medians of rounds in which all pieces of work take turns (the number of runs is
-given). Targets that are missed are shown as missed. Each size names the version of the code that it
-was measured with; growth is told between sizes of one version on one machine.
+Made by `make bench` of the files in `benchmarks/measured`; a test holds it to them. Cost is CPU
+seconds, user and system, of a process of its own; figures are medians of rounds in which all pieces
+of work take turns (the number of runs is given). Targets that are missed are shown as missed. Each
+size names the version of the code that it was measured with; growth is told between sizes of one
+version on one machine.
 
 Data: `loyalty_exp.simulate`, about ten orders a customer in two years, in random order, in one
 Parquet file and in one CSV file of the same rows: two text columns, a moment, two amounts. A
@@ -107,8 +110,10 @@ MOST_GIB = {5: 4.0}
 LARGEST_GIB = 8.0
 
 
-def page(sizes: Sequence[Found]) -> str:
-    """The whole page, one section a size."""
+def page(measured: Path) -> str:
+    """The whole page, one section a size, from a folder with a file of each."""
+    found = (json.loads(path.read_text()) for path in measured.glob("*.json"))
+    sizes: list[Found] = sorted(found, key=lambda each: float(each["millions"]))
     parts = [HEAD]
     for found in sizes:
         costs = _medians(found)
@@ -119,6 +124,7 @@ def page(sizes: Sequence[Found]) -> str:
         parts.append(_against_the_limit(costs, "bare_by_customer", SEGMENTS, ON_SEGMENTS))
         parts += [_loading(costs), _against_peers(costs)]
         parts += [_next_month(costs), _memory(costs, found["millions"])]
+        parts.append(found.get("note", ""))
         if found["failed"]:
             parts.append(f"Failed: {', '.join(found['failed'])}.")
         if missing := [work for work in WORKS if work not in {*costs, *found["failed"]}]:

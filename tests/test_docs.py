@@ -25,6 +25,12 @@ def test_the_cli_reference_is_the_programs_own_help() -> None:
     assert written == module["reference"](), "run: make docs"
 
 
+def test_the_page_of_speed_is_that_of_the_runs_kept() -> None:
+    module = runpy.run_path(str(ROOT / "benchmarks" / "speed_page.py"), run_name="page")
+    written = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert written == module["page"](ROOT / "benchmarks" / "measured"), "run: make bench"
+
+
 def test_every_command_carries_an_example() -> None:
     sections = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8").split("\n## ")[2:]
     for section in sections:

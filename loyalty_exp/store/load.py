@@ -150,7 +150,7 @@ def load(
                     return reports
             except (FileExistsError, MemoryError):
                 pass
-            except (_UnusualError, StoreError, sa.exc.DBAPIError):
+            except _UnusualError:
                 plain = False
         opened = [
             _read(store, what, declared, settings, folder / what, plain=plain)
@@ -190,9 +190,10 @@ def _begin(store: Store, data: Data, settings: _Settings, folder: Path) -> list[
         None where the first orders are unusual already.
 
     Raises:
-        _UnusualError: an order is there twice.
-        StoreError, DBAPIError, MemoryError: a row has a problem, or the machine.
+        _UnusualError: an order is there twice, a row has a problem, or the engine has.
+        MemoryError: reading takes more than it may.
         FileExistsError: another process made the store first.
+        StoreError: the store cannot be made in its place.
     """
     home = folder / "begin"
     home.mkdir()
@@ -203,11 +204,14 @@ def _begin(store: Store, data: Data, settings: _Settings, folder: Path) -> list[
             return None
     settings.progress("writing to the store")
     with store.begin() as connection:
-        return _written(connection, opened, settings, begun=True)
+        try:
+            return _written(connection, opened, settings, begun=True)
+        except sa.exc.DBAPIError as error:
+            raise _UnusualError from error
 
 
 class _UnusualError(Exception):
-    """An order is there twice."""
+    """Orders cannot be read straight into the store."""
 
 
 def _written(

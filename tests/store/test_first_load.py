@@ -175,7 +175,10 @@ def test_what_a_killed_process_left_is_taken_away_by_the_next(
     assert hidden(tmp_path) == []
 
 
-def test_a_folder_that_takes_no_file_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_takes_no_file_is_said_before_the_source_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "stage", None)
     folder = tmp_path / "gone"
     folder.mkdir()
     store = open_store(f"duckdb:///{folder / 'store.duckdb'}")
