@@ -20,6 +20,7 @@ from loyalty_exp.store.limits import bounded_memory
 from loyalty_exp.store.queries import load as reading
 from loyalty_exp.store.queries import merge as queries
 from loyalty_exp.store.queries import summaries
+from loyalty_exp.store.queries.rhythm import moved
 from loyalty_exp.store.rhythms import keep_rhythms
 
 if TYPE_CHECKING:
@@ -177,13 +178,15 @@ def _merge_orders(
         keep_summaries(connection)
         return Merged(added=staged.staged)
     summaries.touched.create(connection)
+    moved.create(connection)
     merged = _update_orders(connection, incoming, load_id, digest, lines=lines)
     leave(connection, incoming)
     if staged.withdrawn is not None:
         merged = _withdraw(connection, staged.withdrawn, folder, merged)
-    connection.execute(summaries.drop_touched_rhythms())
+    connection.execute(summaries.note_moved())
     connection.execute(summaries.clear_touched_months())
     keep_summaries(connection, whole=False)
+    moved.drop(connection)
     summaries.touched.drop(connection)
     return merged
 
@@ -193,11 +196,11 @@ def keep_summaries(connection: sa.Connection, *, whole: bool = True) -> None:
 
     Args:
         connection: the store's, in a transaction.
-        whole: all months, into empty tables; else those of `touched`, and their customers.
+        whole: all months, into empty tables; else those of `touched`, and customers of `moved`.
     """
     connection.execute(summaries.build_customer_month(whole=whole))
     if not whole:
-        connection.execute(summaries.drop_touched_rhythms())
+        connection.execute(summaries.drop_moved_rhythms())
     channels = connection.execute(summaries.any_channel()).first() is not None
     keep_rhythms(connection, whole=whole, channels=channels)
 

@@ -29,7 +29,7 @@ Columns = Sequence[NDArray[Any]]
 
 
 def keep_rhythms(connection: sa.Connection, *, whole: bool, channels: bool) -> None:
-    """Keep the rhythm of all customers, or of those who have none.
+    """Keep the rhythm of all customers, or of those in `moved`, who have none.
 
     Args:
         connection: the store's, in a transaction.
@@ -47,9 +47,8 @@ def keep_rhythms(connection: sa.Connection, *, whole: bool, channels: bool) -> N
     counted = dict(zip(names, map(np.concatenate, zip(*parts, strict=True)), strict=True))
     driver: Any = connection.connection.driver_connection
     driver.register("counted", counted)
-    connection.execute(
-        build_customer_rhythm(whole=whole, channels=channels, counted=counted_gaps("counted"))
-    )
+    gaps = counted_gaps("counted", whole=whole)
+    connection.execute(build_customer_rhythm(whole=whole, channels=channels, counted=gaps))
     driver.unregister("counted")
 
 
@@ -72,7 +71,7 @@ def _rhythms(
     month: NDArray[np.int32],
     days: NDArray[np.int32],
 ) -> tuple[NDArray[Any], ...]:
-    """A row of the roll-up, last day, days less one and median gap of each customer of a block.
+    """Row, last day, days less one and median gap of each customer of a block.
 
     A number is a customer's, times 2**20, and a day or a gap: sorted, it is in order within the
     customer. Runs that are in order already make a merge sort the cheapest.

@@ -25,7 +25,7 @@ from loyalty_exp.store.database import Store, open_store
 from loyalty_exp.store.erase import forget_person
 from loyalty_exp.store.load import Expected, load
 from loyalty_exp.store.queries.features import features
-from loyalty_exp.store.queries.rhythm import gaps
+from loyalty_exp.store.queries.rhythm import gaps, moved
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 FIRST = dt.datetime(2024, 1, 30, 9)
@@ -171,6 +171,9 @@ def test_rhythms_are_the_same_by_the_engine_and_in_process(
         assert len(in_process) == len({row[0] for row in rows.values() if row[2] != "-1"})
     with store.write() as connection:
         few = tables.customer_rhythm.c.customer < "300"
+        moved.create(connection)
+        who = sa.select(tables.customer_rhythm.c.customer).where(few)
+        connection.execute(moved.insert().from_select(["customer"], who))
         connection.execute(tables.customer_rhythm.delete().where(few))
         rhythms.keep_rhythms(connection, whole=False, channels=True)
         assert {row[:4] for row in kept(connection, tables.customer_rhythm)} == by_engine

@@ -17,9 +17,22 @@ from loyalty_exp.store.queries.functions import bits_in_both, days_between, high
 from loyalty_exp.store.queries.spend import date_of_first, date_of_last, last_of_month
 from loyalty_exp.store.tables import customer_month, customer_rhythm, orders
 
-__all__ = ["counted_gaps", "days_in_order", "first_channels", "gaps", "rhythm", "usual_gap"]
+__all__ = [
+    "counted_gaps",
+    "days_in_order",
+    "first_channels",
+    "gaps",
+    "moved",
+    "rhythm",
+    "usual_gap",
+]
 
 Expression = sa.ColumnElement[Any]
+
+moved = sa.Table(
+    "moved", sa.MetaData(), sa.Column("customer", sa.Text, nullable=False), prefixes=["TEMPORARY"]
+)
+"""Customers whose months a load touches, each once: their rhythm is counted anew."""
 
 
 def rhythm(as_of: dt.date) -> sa.CTE:
@@ -93,8 +106,9 @@ def gaps(who: sa.Select[Any] | None = None, as_of: dt.date | None = None) -> sa.
     )
 
 
-_row = sa.literal_column("customer_month.rowid", sa.BigInteger)
-"""The place of a row of the roll-up, which holds within a transaction of the embedded engine."""
+def _row(table: sa.Table) -> sa.ColumnElement[int]:
+    """The place of a row, which holds within a transaction of the embedded engine."""
+    return sa.literal_column(f"{table.name}.rowid", sa.BigInteger)
 
 
 def days_in_order(*, whole: bool) -> sa.Select[Any]:
@@ -102,40 +116,45 @@ def days_in_order(*, whole: bool) -> sa.Select[Any]:
 
     Args:
         whole: of all customers, the roll-up just made and so in order as it lies; else of those
-            without a rhythm.
+            in `moved`.
 
     Returns:
-        A statement of whether another customer begins, the place of the row, the month, and its
-        days.
+        A statement of whether another customer begins, a row that names the customer (of the
+        roll-up, else of `moved`), the month, and its days.
     """
     kept = customer_month.c
-    months = sa.select(_row.label("row"), kept.customer, kept.month, kept.days)
-    months = months.where(kept.days > 0)
-    if not whole:
-        known = sa.select(customer_rhythm.c.customer)
-        months = months.where(kept.customer.not_in(known)).order_by(kept.customer)
-    ordered = months.subquery().c
-    begins = ordered.customer != sa.func.lag(ordered.customer).over()
+    if whole:
+        months = sa.select(_row(customer_month).label("row"), kept.customer, kept.month, kept.days)
+        whose = "customer"
+    else:
+        row = _row(moved).label("row")
+        months = sa.select(row, kept.month, kept.days).order_by(row)
+        months = months.join_from(customer_month, moved, moved.c.customer == kept.customer)
+        whose = "row"
+    ordered = months.where(kept.days > 0).subquery().c
+    begins = ordered[whose] != sa.func.lag(ordered[whose]).over()
     return sa.select(sa.func.coalesce(begins, sa.true()), ordered.row, ordered.month, ordered.days)
 
 
-def counted_gaps(name: str) -> sa.Subquery:
+def counted_gaps(name: str, *, whole: bool) -> sa.Subquery:
     """What `gaps` gives, from a view of what was counted in process.
 
     Args:
-        name: of the view: `row`, a row of the customer in the roll-up, and what `gaps` gives.
+        name: of the view: `row`, as `days_in_order` gave it, and what `gaps` gives.
+        whole: as for `days_in_order`.
     """
+    named = customer_month if whole else moved
     columns = ("row", "last_on", "repeat_days", "median_gap_days")
     counted = sa.table(name, *map(sa.column, columns))
     again = counted.c.repeat_days > 0
     return (
         sa.select(
-            customer_month.c.customer,
+            named.c.customer,
             sa.cast(counted.c.last_on, sa.Date).label("last_on"),
             sa.cast(counted.c.repeat_days, sa.Integer).label("repeat_days"),
             sa.case((again, counted.c.median_gap_days)).label("median_gap_days"),
         )
-        .join_from(customer_month, counted, counted.c.row == _row)
+        .join_from(named, counted, counted.c.row == _row(named))
         .subquery()
     )
 

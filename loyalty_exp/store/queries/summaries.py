@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from loyalty_exp.store import tables
 from loyalty_exp.store.queries.functions import bits_together, customer_sum, kept_columns
-from loyalty_exp.store.queries.rhythm import first_channels, gaps
+from loyalty_exp.store.queries.rhythm import first_channels, gaps, moved
 from loyalty_exp.store.queries.spend import days_of
 
 __all__ = [
@@ -21,7 +21,8 @@ __all__ = [
     "build_customer_rhythm",
     "clear_touched_months",
     "days_column",
-    "drop_touched_rhythms",
+    "drop_moved_rhythms",
+    "note_moved",
     "touched",
 ]
 
@@ -63,11 +64,22 @@ def build_customer_month(*, whole: bool = True) -> sa.Insert:
     return tables.customer_month.insert().from_select(names, rolled)
 
 
-def drop_touched_rhythms() -> sa.Delete:
-    """Take out the rhythm of every customer with a row of the roll-up in a month of `touched`."""
-    kept = tables.customer_month.c
-    moved = sa.select(kept.customer).where(kept.month.in_(sa.select(touched.c.month)))
-    return tables.customer_rhythm.delete().where(tables.customer_rhythm.c.customer.in_(moved))
+def note_moved() -> sa.Insert:
+    """Note in `moved` who has orders in a month of `touched`, or had by the roll-up until now."""
+    who = sa.union(
+        *(
+            sa.select(table.c.customer).where(table.c.month.in_(sa.select(touched.c.month)))
+            for table in (tables.customer_month, tables.orders)
+        )
+    ).subquery()
+    rows = sa.select(who.c.customer).order_by(who.c.customer)
+    return moved.insert().from_select(["customer"], rows)
+
+
+def drop_moved_rhythms() -> sa.Delete:
+    """Take out the rhythm of the customers in `moved`."""
+    who = sa.select(moved.c.customer)
+    return tables.customer_rhythm.delete().where(tables.customer_rhythm.c.customer.in_(who))
 
 
 def days_column() -> sa.Select[Any]:
@@ -92,15 +104,11 @@ def build_customer_rhythm(
     """The rhythm of customers who order, from the roll-up; the first channel from their orders.
 
     Args:
-        whole: of all customers, into an empty table; else of those who are not in it.
+        whole: of all customers, into an empty table; else of those in `moved`.
         channels: whether any order of the store has a channel.
         counted: what `gaps` gives, where it was counted already.
     """
-    kept = tables.customer_month.c
-    who = None
-    if not whole:
-        known = sa.exists().where(tables.customer_rhythm.c.customer == kept.customer)
-        who = sa.select(kept.customer).where(sa.not_(known)).distinct()
+    who = None if whole else sa.select(moved.c.customer)
     counted = gaps(who) if counted is None else counted
     source: sa.FromClause = counted
     channel: sa.ColumnElement[Any] = sa.cast(sa.null(), sa.Text)
