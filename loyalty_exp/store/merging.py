@@ -179,7 +179,13 @@ def _merge_orders(
         return Merged(added=staged.staged)
     summaries.touched.create(connection)
     moved.create(connection)
-    merged = _update_orders(connection, incoming, load_id, digest, lines=lines)
+    earlier = list(connection.scalars(queries.earlier_loads("orders", digest)))
+    if earlier or connection.execute(queries.any_met(incoming)).first() is not None:
+        merged = _update_orders(connection, incoming, load_id, earlier, lines=lines)
+    else:
+        connection.execute(queries.touch_all(incoming))
+        connection.execute(queries.insert_all_orders(incoming, load_id))
+        merged = Merged(added=staged.staged)
     leave(connection, incoming)
     if staged.withdrawn is not None:
         merged = _withdraw(connection, staged.withdrawn, folder, merged)
@@ -206,8 +212,14 @@ def keep_summaries(connection: sa.Connection, *, whole: bool = True) -> None:
 
 
 def _update_orders(
-    connection: sa.Connection, incoming: sa.Table, load_id: str, digest: str, *, lines: bool
+    connection: sa.Connection,
+    incoming: sa.Table,
+    load_id: str,
+    earlier: Sequence[str],
+    *,
+    lines: bool,
 ) -> Merged:
+    """Bring in orders of which the store has some, or that earlier loads read in another way."""
     flags = [sa.Column("known", sa.Boolean), sa.Column("same", sa.Boolean)]
     columns = [sa.Column(column.name, column.type) for column in incoming.columns]
     judged = queries.arriving("verdicts", [*columns, *flags])
@@ -220,7 +232,6 @@ def _update_orders(
     ignored, changed, new = connection.execute(queries.count_verdicts(judged)).one()
     if changed:
         _take_out(connection, queries.replaced(judged, lines=lines))
-    earlier = list(connection.scalars(queries.earlier_loads("orders", digest)))
     if earlier:
         gone = _take_out(connection, queries.superseded(judged, earlier))
         changed, new = changed + gone, max(new - gone, 0)

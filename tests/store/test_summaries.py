@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 import sqlalchemy as sa
@@ -177,3 +178,25 @@ def test_rhythms_are_the_same_by_the_engine_and_in_process(
         connection.execute(tables.customer_rhythm.delete().where(few))
         rhythms.keep_rhythms(connection, whole=False, channels=True)
         assert {row[:4] for row in kept(connection, tables.customer_rhythm)} == by_engine
+
+
+def test_a_load_of_more_customers_than_the_engine_writes_at_once(tmp_path: Path) -> None:
+    """Two months of the same customers, more than a row group of them, and new ones."""
+    store = open_store(f"duckdb:///{tmp_path}/store.duckdb")
+    names = ("order_id", "customer_id", "ordered_at", "revenue")
+    for day, customers in (("2025-01-05", 130_000), ("2025-02-07", 131_000)):
+        path = tmp_path / f"{day}.parquet"
+        columns = f"'{day}' || i AS order_id, 'c' || i AS customer_id, 10.0 AS revenue"
+        rows = f"{columns}, TIMESTAMP '{day}' AS ordered_at FROM range({customers}) AS t(i)"
+        duckdb.sql(f"COPY (SELECT {rows}) TO '{path}'")
+        declared = Orders(source=path.name, columns={name: name for name in names})
+        load(
+            store, Data(orders=declared), project_timezone="Europe/Paris", currency="EUR",
+            margin_rate=0.5, base=tmp_path, expected=Expected(frozenset(), {}), now=NOW,
+        )  # fmt: skip
+    kept_of = tables.customer_rhythm.c
+    told = (kept_of.last_on, kept_of.repeat_days, kept_of.median_gap_days)
+    with store.read() as connection:
+        found = connection.execute(sa.select(*told, sa.func.count()).group_by(*told)).all()
+    february = dt.date(2025, 2, 7)
+    assert set(found) == {(february, 1, 33.0, 130_000), (february, 0, None, 1_000)}

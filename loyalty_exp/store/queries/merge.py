@@ -13,6 +13,7 @@ from loyalty_exp.store.queries.summaries import touched
 
 __all__ = [
     "Additions",
+    "any_met",
     "any_orders",
     "any_rejects",
     "append_rejects",
@@ -35,6 +36,7 @@ __all__ = [
     "no_sales",
     "replaced",
     "superseded",
+    "touch_all",
     "touch_arriving",
     "touch_leaving",
     "verdicts",
@@ -101,7 +103,7 @@ _ORDER_COLUMNS = [column.name for column in tables.orders.columns]
 
 
 def insert_all_orders(incoming: sa.Table, load_id: str) -> sa.Insert:
-    """All that was read, into a store without orders."""
+    """All that was read, into a store that has none of it."""
     return tables.orders.insert().from_select(_ORDER_COLUMNS, _order_values(incoming, load_id))
 
 
@@ -148,6 +150,12 @@ def meet(incoming: sa.Table) -> sa.Insert:
     again = orders.c.order_id.in_(sa.select(incoming.c.order_id))
     found = sa.select(*(orders.c[name] for name in _COMPARED)).where(again)
     return met.insert().from_select(_COMPARED, found)
+
+
+def any_met(incoming: sa.Table) -> sa.Select[Any]:
+    """One order of the store whose id comes again, or nothing."""
+    order_id = tables.orders.c.order_id
+    return sa.select(order_id).where(order_id.in_(sa.select(incoming.c.order_id))).limit(1)
 
 
 def verdicts(incoming: sa.Table, *, lines: bool) -> sa.Select[Any]:
@@ -218,11 +226,18 @@ def insert_verdicts(judged: sa.Table, load_id: str) -> sa.Insert:
     return tables.orders.insert().from_select(_ORDER_COLUMNS, values)
 
 
+def touch_all(incoming: sa.Table) -> sa.Insert:
+    """Note the months of all that was read."""
+    return touched.insert().from_select(["month"], _months(incoming))
+
+
 def touch_arriving(judged: sa.Table) -> sa.Insert:
     """Note the months of orders that are new or changed."""
-    month = _month(judged.c.ordered_at).label("month")
-    months = sa.select(month).where(sa.not_(judged.c.same)).distinct()
-    return touched.insert().from_select(["month"], months)
+    return touched.insert().from_select(["month"], _months(judged).where(sa.not_(judged.c.same)))
+
+
+def _months(rows: sa.Table) -> sa.Select[Any]:
+    return sa.select(_month(rows.c.ordered_at).label("month")).distinct()
 
 
 def touch_leaving(which: sa.ColumnElement[bool]) -> sa.Insert:
