@@ -102,11 +102,13 @@ def _block(oldest: int, months: int, columns: Sequence[NDArray[Any]]) -> Block:
     unit = np.cumsum(first) - 1
     units = int(unit[-1]) + 1
 
+    place = unit * months + (month - oldest)
+
     def table(figures: NDArray[Any], rows: Any = slice(None)) -> Floats:
-        """The figures by month and unit, (months, units)."""
-        found = np.zeros((months, units))
-        found[month[rows] - oldest, unit[rows]] = figures[rows]
-        return found
+        """The figures by month and unit, (months, units): filled in the order of the rows."""
+        found = np.zeros(units * months)
+        found[place[rows]] = figures[rows]
+        return np.ascontiguousarray(found.reshape(units, months).T)
 
     logged = len(values) > 3
     spent = values[4] == 0 if logged else slice(None)
@@ -176,27 +178,48 @@ class _Terms:
         not_yet = np.zeros((max(0, start - first), figures.shape[1]))
         return [not_yet, figures[max(first, start) : first + window.months]]
 
-    def of(self, rows: Floats) -> Floats:
-        """All terms of some units, (width, units): the centred variables come first."""
+    def centred(self, block: Block, inside: NDArray[np.bool_]) -> Floats:
+        """The variables of some units of a block about the constant, (p, units)."""
+        rows = self.variables(block)
+        if not inside.all():
+            rows = rows[:, inside]
+        if not rows.size:
+            return rows
         if self.shift is None:
             self.shift = rows.mean(axis=1, keepdims=True)
-        terms = np.empty((self.width, rows.shape[1]))
-        v = np.subtract(rows, self.shift, out=terms[: self.p])
-        yyy, yyx = terms[self.p : self.p + 2 * self.q].reshape(2, self.q, -1)
-        by_xx = terms[self.p + 2 * self.q :].reshape(-1, self.months + 1, rows.shape[1])
-        y = np.empty((2 * self.months - 1, rows.shape[1]))
+        return np.subtract(rows, self.shift, out=rows)
+
+    @property
+    def idle(self) -> Floats:
+        """The centred variables of a unit that did nothing, (p, 1)."""
+        return np.zeros((self.p, 1)) if self.shift is None else -self.shift
+
+    def sums(self, v: Floats, weights: Floats) -> Floats:
+        """Weighted sums of all terms, (parts, width).
+
+        Args:
+            v: centred variables, (p, units).
+            weights: of each unit in each part, (parts, units).
+        """
+        found = np.empty((len(weights), self.width))
+        found[:, : self.p] = weights @ v.T
+        yyy, yyx = found[:, self.p : self.p + 2 * self.q].reshape(-1, 2, self.q).swapaxes(0, 1)
+        by_xx = found[:, self.p + 2 * self.q :].reshape(-1, len(self.blocks), self.months + 1)
+        y, yy, z = np.empty((3, 2 * self.months - 1, v.shape[1]))
         for number, (block, first, covariate) in enumerate(self.blocks):
             months, x = v[first : first + self.months], v[covariate]
             y[: self.months] = months  # the first sum is the first month's
             total = months[0]
             for k in range(1, self.months):  # numpy's cumulative sum takes five times as long
                 total = np.add(total, months[k], out=y[self.months + k - 1])
-            yy = np.multiply(y, y, out=yyy[block])
-            np.multiply(yy, x, out=yyx[block])
+            np.multiply(y, y, out=yy)
+            yyx[:, block] = weights @ np.multiply(yy, x, out=z).T
             yy *= y
-            np.multiply(months, x * x, out=by_xx[number, :-1])
-            np.multiply(x * x, x, out=by_xx[number, -1])
-        return terms
+            yyy[:, block] = weights @ yy.T
+            xx = x * x
+            by_xx[:, number, :-1] = weights @ np.multiply(months, xx, out=z[: self.months]).T
+            by_xx[:, number, -1] = weights @ (xx * x)
+        return found
 
     def third(self, sums: Floats) -> Floats:
         """The third sums of a group, (q, 4), from the sums of its terms."""
@@ -250,25 +273,25 @@ class Totals:
 
     def add(self, block: Block) -> None:
         """Add a block."""
-        number, rows = block.number, self.terms.variables(block)
+        number = block.number
         first, last = number[0] // 8, number[-1] // 8 + 1
         member = np.unpackbits(self.parts[:, first:last], axis=1)[:, number - 8 * first]
         inside = member[-1] == 1
-        if not inside.all():
-            member, rows = member[:, inside], rows[:, inside]
-        if not rows.size:
+        v = self.terms.centred(block, inside)
+        if not v.size:
             return
-        linear = self.terms.of(rows)
+        if not inside.all():
+            member = member[:, inside]
         self.seen += member.sum(axis=1, dtype=np.int64)
-        self.linear += member.astype(np.float64) @ linear.T
+        self.linear += self.terms.sums(v, member.astype(np.float64))
         mine = member.astype(bool)
         for cap, places in self.places.items():
-            v = linear[places].T.copy()
-            self.whole[cap] += v.T @ v
+            chosen = v[places]
+            self.whole[cap] += chosen @ chosen.T
             for wave in (wave for wave, own in enumerate(self.caps) if own == cap):
                 for row in self.rows[wave]:
-                    some = v.compress(mine[row], axis=0)
-                    self.products[row] += some.T @ some
+                    some = chosen.compress(mine[row], axis=1)
+                    self.products[row] += some @ some.T
 
     def finish(self, wave: int) -> list[GroupSums]:
         """The sums of every group of a wave, those who did nothing counted with zeros."""
@@ -280,7 +303,7 @@ class Totals:
         )
         sums_of = [(self.seen[row], self.linear[row], self.products[row]) for row in rows]
         sums_of.insert(self.largest[wave], left)
-        idle = self.terms.of(np.zeros((self.terms.p, 1)))[:, 0]
+        idle = self.terms.sums(self.terms.idle, np.ones((1, 1)))[0]
         places = self.places[cap]
         v = idle[places]
         found = []
