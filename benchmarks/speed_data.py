@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from loyalty_exp.simulate import B2C, company_chunks
 from loyalty_exp.store.database import open_store
+from loyalty_exp.store.members import keep_members
 from loyalty_exp.store.merging import keep_summaries
 
 __all__ = ["CAMPAIGNS", "DECLARATION", "LAST_MONTH", "make"]
@@ -104,3 +105,4 @@ def _store(orders: Path, path: Path, campaigns: int) -> None:
                     "ORDER BY customer"
                 )
             )
+            keep_members(connection, (f"c{number:02d}", 0))

@@ -155,6 +155,7 @@ def draw(folder: Path) -> Callable[[], Any]:
     from loyalty_exp.stats.allocation import allocate
     from loyalty_exp.store import tables
     from loyalty_exp.store.engines import joined_as_written
+    from loyalty_exp.store.members import keep_members
     from loyalty_exp.store.queries import audience as queries
     from loyalty_exp.store.queries.draw import Draw, assign
 
@@ -181,6 +182,7 @@ def draw(folder: Path) -> Callable[[], Any]:
         population = queries.Population(tables.customers_table())
         with joined_as_written(connection):
             connection.execute(assign(recipe, cuts, population))
+        keep_members(connection, (recipe.campaign, recipe.wave))
         connection.rollback()
         return 0
 

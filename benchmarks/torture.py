@@ -170,6 +170,8 @@ STATE = {
     "loads": "SELECT what, digest, rows_read, rows_loaded FROM loads ORDER BY loaded_at, what",
     "launches": "SELECT campaign, wave, digest FROM launches ORDER BY ALL",
     "assignments": "SELECT campaign, arm, count(*) FROM assignments GROUP BY ALL ORDER BY ALL",
+    "roster_members": "SELECT campaign, arm, units, members FROM roster_members ORDER BY ALL",
+    "roster_numbers": "SELECT count(*), sum(number) FROM roster_numbers",
     "memberships": "SELECT segment, as_of, count(*) FROM memberships GROUP BY ALL ORDER BY ALL",
     "published": "SELECT month, metric, arm, result FROM published ORDER BY ALL",
     "erasures": "SELECT count(*) FROM erasures",
@@ -177,7 +179,7 @@ STATE = {
 }
 TRANSACTIONS = {
     "orders", "customer_month", "customer_rhythm", "customers", "exposures", "loads", "launches",
-    "assignments", "memberships", "published", "erasures",
+    "assignments", "roster_members", "roster_numbers", "memberships", "published", "erasures",
 }  # fmt: skip
 """What a command changes in one transaction: as before, or as after, never between."""
 

@@ -90,7 +90,7 @@ def test_campaigns_measured_together_share_their_passes_and_keep_their_figures(
     passes: list[str] = []
 
     def listen(*event: Any) -> None:
-        passes.extend([event[2]] if "bitstring_agg" in event[2] else [])
+        passes.extend([event[2]] if "ORDER BY flows.number" in event[2] else [])
 
     sa.event.listen(sa.Engine, "before_cursor_execute", listen)
     try:

@@ -110,6 +110,11 @@ class FrozenPlan:
         return cls(**{part.name: data[part.name] for part in fields(cls) if part.name in data})
 
     @property
+    def by_customer(self) -> bool:
+        """Whether a unit is a customer."""
+        return self.unit == "customer_id"
+
+    @property
     def holdout(self) -> str:
         """Name of the holdout arm."""
         return self.arms[0]

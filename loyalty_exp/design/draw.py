@@ -31,6 +31,7 @@ from loyalty_exp.errors import LaunchError
 from loyalty_exp.stats.allocation import allocate
 from loyalty_exp.stats.ancova import choose_method, joint_effects
 from loyalty_exp.store.engines import joined_as_written
+from loyalty_exp.store.members import keep_members, members_differ
 from loyalty_exp.store.outcomes import covariate_of, read_outcomes
 from loyalty_exp.store.queries import draw as queries
 from loyalty_exp.store.queries import erase
@@ -191,8 +192,11 @@ def freeze_wave(
         now: time of the launch, UTC.
         version: version of this package.
     """
+    by_customer = campaign.unit == "customer_id"
+    if by_customer:
+        keep_members(connection, (drawn.campaign, drawn.wave))
     looks = planned_looks(start, campaign.measure_until)
-    past = _past_window(connection, drawn, start, looks, by_customer=campaign.unit == "customer_id")
+    past = _past_window(connection, drawn, start, looks, by_customer=by_customer)
     skewness = _skewness(connection, past, drawn.arms)
     by_arm = [
         (f"arm: {arm}", sum(row.counts[place] for row in drawn.strata))
@@ -288,6 +292,8 @@ def verify_wave(connection: sa.Connection, campaign_id: str, wave: int) -> Verif
     found = int(connection.scalar(queries.roster_sum(campaign_id, wave)) or 0)
     if found + gap != int(plan.roster_sum):
         problems.append("the roster was edited: its checksum is not the one frozen at launch")
+    if members_differ(connection, (campaign_id, wave)):
+        problems.append("the copy of the roster that measuring reads is not the roster")
     return Verification(campaign_id, wave, sum(counted.values()), row.digest, tuple(problems))
 
 

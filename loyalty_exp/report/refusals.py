@@ -224,6 +224,7 @@ OF_THE_STORE = (
         "%(drawn)s drawn)"
     ),
     N_("the roster was edited: its checksum is not the one frozen at launch"),
+    N_("the copy of the roster that measuring reads is not the roster"),
     N_("%(campaign)s was not launched"),
     N_("%(campaign)s was not launched; run `loyalty-exp launch %(name)s`"),
     N_("%(field)s: frozen %(then)s, now %(now)s"),

@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from loyalty_exp.declare.frozen import FrozenPlan
 from loyalty_exp.errors import StoreError
 from loyalty_exp.store import tables
 from loyalty_exp.store.engines import (
@@ -23,6 +24,7 @@ from loyalty_exp.store.engines import (
     lower_memory,
     parsed_address,
 )
+from loyalty_exp.store.members import keep_members
 from loyalty_exp.store.queries import summaries
 from loyalty_exp.store.queries.erase import compaction
 from loyalty_exp.store.scratch import working_folder
@@ -82,7 +84,7 @@ class Store:
             self._readable_errors(),
             self._connect(read_only=True, repeatable=repeatable) as connection,
         ):
-            if self._make is _make_tables and not _up_to_date(connection):
+            if self._make is _make_tables and _missing(connection):
                 raise StoreError(f"{self.name}: made by an earlier version; {_RENEW}")
             connection.rollback()
             yield connection
@@ -135,8 +137,8 @@ class Store:
         if not self.exists():
             return
         with self._connect(read_only=True) as connection:
-            current = _up_to_date(connection)
-        if not current:
+            missing = _missing(connection)
+        if missing:
             with self.write():
                 pass
 
@@ -328,18 +330,25 @@ class Store:
 
 
 def _make_tables(connection: sa.Connection) -> None:
-    """Make what is missing; a roll-up without the days with an order is made anew."""
+    """Make what is missing, and what earlier versions did not keep of what they had."""
+    missing = _missing(connection)
     tables.metadata.create_all(connection)
     tables.customers_table().create(connection, checkfirst=True)
-    if not _up_to_date(connection):
+    if tables.customer_month.name in _missing(connection):
         tables.customer_month.drop(connection)
         tables.customer_month.create(connection)
         connection.execute(summaries.build_customer_month())
         connection.execute(summaries.build_customer_rhythm())
+    if tables.roster_members.name in missing:
+        for plan in connection.scalars(sa.select(tables.launches.c.plan)).all():
+            frozen = FrozenPlan.from_json(plan)
+            if frozen.by_customer:
+                keep_members(connection, (frozen.campaign, frozen.wave))
 
 
-def _up_to_date(connection: sa.Connection) -> bool:
-    return connection.execute(summaries.days_column()).first() is not None
+def _missing(connection: sa.Connection) -> set[str]:
+    """Tables that are not there, or without what earlier versions did not keep."""
+    return summaries.LATEST.keys() - set(connection.scalars(summaries.latest_tables()))
 
 
 def open_store(

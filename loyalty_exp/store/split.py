@@ -31,6 +31,8 @@ FACTS = frozenset(
         "customer_rhythm",
         "memberships",
         "assignments",
+        "roster_members",
+        "roster_numbers",
         "exposures",
         "costs",
         "rejects",

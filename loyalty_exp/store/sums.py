@@ -15,22 +15,21 @@ from numpy.typing import NDArray
 
 from loyalty_exp.store.blocks import GroupSums, Members, Totals, unit_blocks
 from loyalty_exp.store.engines import capabilities_of
+from loyalty_exp.store.members import kept_members, read_members
 from loyalty_exp.store.queries.moments import Window, group_moments, third_variables
 from loyalty_exp.store.queries.streams import (
-    group_members,
+    Wave,
     number_buyers,
     number_roster,
     numbered_flows,
     numbers,
 )
+from loyalty_exp.store.tables import assignments, roster_numbers
 
 __all__ = ["GroupSums", "batches", "read_sums"]
 
 BLOCK_VECTORS = 32
 """Rows of a result held at a time, in vectors of 2,048."""
-
-Wave = tuple[str, int]
-"""Campaign and number of the wave."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,12 +139,8 @@ def _from_row(row: Any, p: int, q: int) -> GroupSums:
 
 def _streamed(connection: sa.Connection, asked: _Pass) -> list[list[GroupSums]]:
     """Sums of every group of the windows of a pass, always added up in the same order."""
-    widest, waves = asked.widest, asked.waves
-    numbers.create(connection)
-    connection.execute(number_roster(widest) if len(waves) == 1 else number_buyers(widest))
-    count = connection.scalar(sa.select(sa.func.max(numbers.c.number))) or 0
-    bits = 8 * (count // 8 + 1)
-    members = _members(connection, asked.windows, bits)
+    widest = asked.widest
+    bits, members, numbered = _numbered(connection, asked)
     alike: dict[object, list[int]] = {}
     for place, window in enumerate(asked.windows):
         alike.setdefault(replace(window, campaign="", wave=0, cap=None), []).append(place)
@@ -156,27 +151,34 @@ def _streamed(connection: sa.Connection, asked: _Pass) -> list[list[GroupSums]]:
         totals.append(Totals(windows, groups, bits))
     oldest = widest.start_month - widest.covariate_months
     months = widest.last_month - oldest + 1
-    rows = _whole_units(batches(connection, numbered_flows(widest)))
+    rows = _whole_units(batches(connection, numbered_flows(widest, numbered)))
     for block in unit_blocks(oldest, months, rows):
         for total in totals:
             total.add(block)
-    numbers.drop(connection)
+    if numbered is numbers:
+        numbers.drop(connection)
     found: dict[int, list[GroupSums]] = {}
     for places, total in zip(alike.values(), totals, strict=True):
         found |= {place: total.finish(index) for index, place in enumerate(places)}
     return [found[place] for place in range(len(asked.windows))]
 
 
-def _members(
-    connection: sa.Connection, windows: Sequence[Window], bits: int
-) -> dict[Wave, list[Members]]:
-    """The groups of each wave."""
-    found: dict[Wave, list[Members]] = {}
-    rows = connection.execute(group_members(windows, bits)).all()
-    for campaign, wave, arm, segment, n, members in sorted(rows, key=lambda row: row[:4]):
-        packed = np.frombuffer(members or bytes(bits // 8), dtype=np.uint8)
-        found.setdefault((campaign, wave), []).append(Members(arm, segment, n, packed))
-    return found
+def _numbered(
+    connection: sa.Connection, asked: _Pass
+) -> tuple[int, dict[Wave, list[Members]], sa.Table]:
+    """Bits of a group, the groups of each wave, and the table that numbers their units."""
+    lead, widest, waves = asked.windows[0], asked.widest, asked.waves
+    if lead.roster is assignments and lead.by_customer and not lead.with_exposures:
+        kept = kept_members(connection, waves)
+        if kept is not None:
+            return *kept, roster_numbers
+    numbers.create(connection)
+    connection.execute(number_roster(widest) if len(waves) == 1 else number_buyers(widest))
+    count = connection.scalar(sa.select(sa.func.max(numbers.c.number))) or 0
+    bits = 8 * (count // 8 + 1)
+    by_customer = lead.by_customer
+    members = read_members(connection, lead.roster, waves, bits, numbers, by_customer=by_customer)
+    return bits, members, numbers
 
 
 def _whole_units(pieces: Iterator[list[NDArray[Any]]]) -> Iterator[list[NDArray[Any]]]:

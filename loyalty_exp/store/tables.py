@@ -32,6 +32,8 @@ __all__ = [
     "orders",
     "published",
     "rejects",
+    "roster_members",
+    "roster_numbers",
 ]
 
 metadata = sa.MetaData()
@@ -117,6 +119,26 @@ assignments = sa.Table(
     sa.Column("segment", sa.Text, nullable=False),
     sa.Column("stratum", sa.Text, nullable=False),
     sa.Column("arm", sa.Text, nullable=False),
+)
+
+roster_numbers = sa.Table(
+    "roster_numbers",
+    metadata,
+    sa.Column("customer", sa.Text, nullable=False, info=PLAIN),
+    sa.Column("number", sa.Integer, nullable=False, comment="from 0, never given again"),
+    comment="Customers of rosters, numbered where the engine works in process",
+)
+
+roster_members = sa.Table(
+    "roster_members",
+    metadata,
+    sa.Column("campaign", sa.Text, nullable=False),
+    sa.Column("wave", sa.Integer, nullable=False),
+    sa.Column("arm", sa.Text, nullable=False),
+    sa.Column("segment", sa.Text, nullable=False),
+    sa.Column("units", sa.BigInteger, nullable=False),
+    sa.Column("members", sa.LargeBinary, nullable=False, comment="one bit a number, by zlib"),
+    comment="The rosters again, of waves whose units are customers, by the numbers",
 )
 
 exposures = sa.Table(

@@ -256,7 +256,7 @@ def test_export_tells_everything_held_about_a_person(shop: Path) -> None:
     assert json.loads(result.output) == {
         "customer": PERSON, "forgotten": True, "attributes": {}, "orders": [],
         "customer_month": [], "customer_rhythm": [], "memberships": [], "assignments": [],
-        "exposures": [],
+        "roster_numbers": [], "exposures": [],
     }  # fmt: skip
 
 

@@ -41,6 +41,7 @@ HOLDERS = (
     tables.customer_rhythm,
     tables.memberships,
     tables.assignments,
+    tables.roster_numbers,
     tables.exposures,
 )
 """Tables that keep their rows under the tombstone; the customers table loses its row."""

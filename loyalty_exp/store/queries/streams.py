@@ -12,8 +12,21 @@ from typing import Any
 import sqlalchemy as sa
 
 from loyalty_exp.store.queries.flows import UNIT, Window, flows_of, roster_of, spend_of
+from loyalty_exp.store.tables import assignments, roster_members, roster_numbers
 
-__all__ = ["group_members", "number_buyers", "number_roster", "numbered_flows", "numbers"]
+__all__ = [
+    "group_members",
+    "kept_groups",
+    "kept_numbers",
+    "number_buyers",
+    "number_newcomers",
+    "number_roster",
+    "numbered_flows",
+    "numbers",
+]
+
+Wave = tuple[str, int]
+"""Campaign and number of the wave."""
 
 numbers = sa.Table(
     "numbers",
@@ -44,40 +57,80 @@ def number_buyers(window: Window) -> sa.Insert:
     return numbers.insert().from_select(["customer", "number"], numbered)
 
 
-def numbered_flows(window: Window) -> sa.Select[Any]:
-    """What the units of `numbers` did, month by month; none for those who did nothing.
+def number_newcomers(wave: Wave) -> sa.Insert:
+    """Give the customers of a wave who have no kept number the next ones, in order of their ids."""
+    kept = roster_numbers.c
+    known = sa.select(kept.customer)
+    who = sa.select(assignments.c.customer).where(
+        assignments.c.campaign == wave[0],
+        assignments.c.wave == wave[1],
+        assignments.c.customer.not_in(known),
+    )
+    new = who.distinct().subquery("new")
+    free = sa.select(sa.func.coalesce(sa.func.max(kept.number), -1)).scalar_subquery()
+    place = sa.func.row_number().over(order_by=new.c.customer)
+    numbered = sa.select(new.c.customer, sa.cast(free + place, sa.Integer))
+    return roster_numbers.insert().from_select(["customer", "number"], numbered)
+
+
+def kept_numbers() -> sa.Select[Any]:
+    """How many numbers are kept; the largest is one less."""
+    return sa.select(sa.func.count()).select_from(roster_numbers)
+
+
+def kept_groups(waves: Sequence[Wave]) -> sa.Select[Any]:
+    """What is kept of the members of some waves, in the order of arm and segment."""
+    kept = roster_members.c
+    wave = sa.tuple_(kept.campaign, kept.wave)
+    return sa.select(roster_members).where(wave.in_(waves)).order_by(kept.arm, kept.segment)
+
+
+def numbered_flows(window: Window, numbered: sa.Table = numbers) -> sa.Select[Any]:
+    """What units with a number did, month by month; none for those who did nothing.
+
+    Args:
+        window: months and outcomes.
+        numbered: who has a number: `numbers`, or `roster_numbers`.
 
     Returns:
         A statement of number, month, revenue, margin, orders, with exposures also cost and
         reached, in rows of their own; the rows of a unit together, in the order of the numbers.
     """
-    roster = sa.select(numbers).subquery("roster")
-    flows = flows_of(window, roster, ("number",), idle=False)
+    flows = flows_of(window, sa.select(numbered).subquery("roster"), ("number",), idle=False)
     names = ["number", "month", "revenue", "margin", "orders"]
     names += ["cost", "reached"] if window.with_exposures else []
     return sa.select(*(flows.c[name] for name in names)).order_by(flows.c.number)
 
 
-def group_members(windows: Sequence[Window], count: int) -> sa.Select[Any]:
-    """Which units of `numbers` are in each group, of many waves at once.
+def group_members(
+    roster: sa.FromClause,
+    waves: Sequence[Wave],
+    count: int,
+    *,
+    by_customer: bool,
+    numbered: sa.Table = numbers,
+) -> sa.Select[Any]:
+    """Which units with a number are in each group, of many waves at once.
 
     Args:
-        windows: waves in one roster; others between them may come too.
+        roster: where the waves are, with the columns of `assignments`.
+        waves: those wanted; others between them may come too.
         count: bits wanted, a multiple of 8 above every number.
+        by_customer: whether a unit is a customer.
+        numbered: who has a number: `numbers`, or `roster_numbers`.
 
     Returns:
         A statement of campaign, wave, arm, segment, n (units, without a number too) and members
         (bytes, the bit of number 0 first; NULL for none).
     """
-    roster = windows[0].roster
     keys = [roster.c[name] for name in ("campaign", "wave", "arm", "segment")]
-    number = numbers.c.number
-    units = sa.func.count() if windows[0].by_customer else sa.func.count(number.distinct())
+    number = numbered.c.number
+    units = sa.func.count() if by_customer else sa.func.count(number.distinct())
     bits = sa.func.bitstring_agg(number, sa.literal_column("0"), sa.literal_column(f"{count - 1}"))
     statement = sa.select(*keys, units, sa.cast(bits, sa.LargeBinary)).group_by(*keys)
-    for key, wanted in zip(
-        keys[:2], zip(*((w.campaign, w.wave) for w in windows), strict=True), strict=True
-    ):
+    for key, wanted in zip(keys[:2], zip(*waves, strict=True), strict=True):
         # Bounds cost nothing a row, unlike a list of fifty texts or an order of the result.
         statement = statement.where(key.between(min(wanted), max(wanted)))
-    return statement.select_from(roster.outerjoin(numbers, numbers.c.customer == roster.c.customer))
+    return statement.select_from(
+        roster.outerjoin(numbered, numbered.c.customer == roster.c.customer)
+    )

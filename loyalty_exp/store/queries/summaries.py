@@ -16,12 +16,13 @@ from loyalty_exp.store.queries.rhythm import first_channels, gaps, moved
 from loyalty_exp.store.queries.spend import days_of
 
 __all__ = [
+    "LATEST",
     "any_channel",
     "build_customer_month",
     "build_customer_rhythm",
     "clear_touched_months",
-    "days_column",
     "drop_moved_rhythms",
+    "latest_tables",
     "note_moved",
     "touched",
 ]
@@ -84,13 +85,22 @@ def drop_moved_rhythms() -> sa.Delete:
     return tables.customer_rhythm.delete().where(tables.customer_rhythm.c.customer.in_(who))
 
 
-def days_column() -> sa.Select[Any]:
-    """A row where the roll-up keeps the days with an order; the earliest stores did not."""
+LATEST = {
+    tables.customer_month.name: tables.customer_month.c.days.name,
+    tables.roster_members.name: tables.roster_members.c.members.name,
+}
+"""Tables and columns that earlier versions did not keep."""
+
+
+def latest_tables() -> sa.Select[Any]:
+    """Tables of `LATEST` that are there with their column."""
     columns = kept_columns.c
-    return sa.select(columns.column_name).where(
-        columns.table_schema == sa.func.current_schema(),
-        columns.table_name == tables.customer_month.name,
-        columns.column_name == tables.customer_month.c.days.name,
+    which = (
+        sa.and_(columns.table_name == table, columns.column_name == column)
+        for table, column in LATEST.items()
+    )
+    return sa.select(columns.table_name).where(
+        columns.table_schema == sa.func.current_schema(), sa.or_(*which)
     )
 
 
