@@ -292,7 +292,7 @@ def verify_wave(connection: sa.Connection, campaign_id: str, wave: int) -> Verif
     found = int(connection.scalar(queries.roster_sum(campaign_id, wave)) or 0)
     if found + gap != int(plan.roster_sum):
         problems.append("the roster was edited: its checksum is not the one frozen at launch")
-    if members_differ(connection, (campaign_id, wave)):
+    elif members_differ(connection, (campaign_id, wave)):
         problems.append("the copy of the roster that measuring reads is not the roster")
     return Verification(campaign_id, wave, sum(counted.values()), row.digest, tuple(problems))
 
