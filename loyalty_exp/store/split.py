@@ -31,7 +31,6 @@ FACTS = frozenset(
         "customer_rhythm",
         "memberships",
         "assignments",
-        "roster_members",
         "roster_numbers",
         "exposures",
         "costs",

@@ -112,6 +112,21 @@ def test_kept_groups_are_those_of_the_rosters(store: Store) -> None:
         assert not any(members_differ(connection, wave) for wave in WAVES)
 
 
+def test_a_wave_of_no_newcomers_costs_later_ones_no_number(store: Store) -> None:
+    """All in one transaction, in which DuckDB 1.5.6 loses ordered rows after an INSERT of none."""
+    many = (
+        "INSERT INTO assignments SELECT 'z', 0, 'n' || i, 'n' || i, 's1', 'z', 'a' "
+        "FROM range(300000) AS t(i)"
+    )
+    with store.write() as connection:
+        connection.execute(tables.assignments.insert(), drawn(("w", 0), ["c001", "c002"]))
+        keep_members(connection, ("w", 0))
+        connection.exec_driver_sql(many)
+        keep_members(connection, ("z", 0))
+        numbers = connection.scalars(sa.select(tables.roster_numbers.c.number)).all()
+    assert sorted(numbers) == list(range(300_200))
+
+
 def test_sums_are_those_that_the_rosters_give_and_join_none(store: Store) -> None:
     asked = [([window], {}) for window in windows(WAVES)]
     texts: list[str] = []

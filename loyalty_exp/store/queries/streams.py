@@ -15,6 +15,7 @@ from loyalty_exp.store.queries.flows import UNIT, Window, flows_of, roster_of, s
 from loyalty_exp.store.tables import assignments, roster_members, roster_numbers
 
 __all__ = [
+    "any_newcomer",
     "group_members",
     "kept_groups",
     "kept_numbers",
@@ -59,18 +60,27 @@ def number_buyers(window: Window) -> sa.Insert:
 
 def number_newcomers(wave: Wave) -> sa.Insert:
     """Give the customers of a wave who have no kept number the next ones, in order of their ids."""
+    new = _newcomers(wave).subquery("new")
     kept = roster_numbers.c
-    known = sa.select(kept.customer)
-    who = sa.select(assignments.c.customer).where(
-        assignments.c.campaign == wave[0],
-        assignments.c.wave == wave[1],
-        assignments.c.customer.not_in(known),
-    )
-    new = who.distinct().subquery("new")
     free = sa.select(sa.func.coalesce(sa.func.max(kept.number), -1)).scalar_subquery()
     place = sa.func.row_number().over(order_by=new.c.customer)
     numbered = sa.select(new.c.customer, sa.cast(free + place, sa.Integer))
     return roster_numbers.insert().from_select(["customer", "number"], numbered)
+
+
+def any_newcomer(wave: Wave) -> sa.Select[Any]:
+    """A customer of a wave who has no kept number, or nothing."""
+    return _newcomers(wave).limit(1)
+
+
+def _newcomers(wave: Wave) -> sa.Select[Any]:
+    """Customers of a wave who have no kept number; in it a customer is a unit, and there once."""
+    whose = assignments.c
+    return sa.select(whose.customer).where(
+        whose.campaign == wave[0],
+        whose.wave == wave[1],
+        whose.customer.not_in(sa.select(roster_numbers.c.customer)),
+    )
 
 
 def kept_numbers() -> sa.Select[Any]:
