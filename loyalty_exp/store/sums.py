@@ -31,6 +31,13 @@ __all__ = ["GroupSums", "batches", "read_sums"]
 BLOCK_VECTORS = 32
 """Rows of a result held at a time, in vectors of 2,048."""
 
+RANGE_UNITS = 250_000
+"""Fewest units that one statement puts in order, where there are so many: those of one stretch of
+numbers lie near each other in the roll-up, and few fit into the cache and into memory."""
+
+MOST_RANGES = 16
+"""Most statements: where numbers were given in another order, each reads all of the roll-up."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pass:
@@ -151,7 +158,7 @@ def _streamed(connection: sa.Connection, asked: _Pass) -> list[list[GroupSums]]:
         totals.append(Totals(windows, groups, bits))
     oldest = widest.start_month - widest.covariate_months
     months = widest.last_month - oldest + 1
-    rows = _whole_units(batches(connection, numbered_flows(widest, numbered)))
+    rows = _whole_units(_flows(connection, widest, numbered, bits))
     for block in unit_blocks(oldest, months, rows):
         for total in totals:
             total.add(block)
@@ -179,6 +186,16 @@ def _numbered(
     by_customer = lead.by_customer
     members = read_members(connection, lead.roster, waves, bits, numbers, by_customer=by_customer)
     return bits, members, numbers
+
+
+def _flows(
+    connection: sa.Connection, widest: Window, numbered: sa.Table, bits: int
+) -> Iterator[list[NDArray[Any]]]:
+    """Columns of what all units did, in the order of their numbers, some rows at a time."""
+    units = max(RANGE_UNITS, -(-bits // MOST_RANGES))
+    for first in range(0, bits, units):
+        statement = numbered_flows(widest, numbered, first, first + units - 1)
+        yield from batches(connection, statement)
 
 
 def _whole_units(pieces: Iterator[list[NDArray[Any]]]) -> Iterator[list[NDArray[Any]]]:

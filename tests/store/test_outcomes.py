@@ -14,7 +14,7 @@ from support import MARGIN, Order, fill_store, new_store
 
 from loyalty_exp.declare.frozen import month_of
 from loyalty_exp.stats.moments import Moments
-from loyalty_exp.store import tables
+from loyalty_exp.store import sums, tables
 from loyalty_exp.store.database import Store
 from loyalty_exp.store.outcomes import covariate_of, read_many, read_outcomes
 from loyalty_exp.store.queries.moments import METRICS, Window, cap, largest_units, unit_rows
@@ -297,7 +297,9 @@ def test_the_largest_units_are_the_largest(filled: Any, start: dt.date, few: boo
         np.testing.assert_allclose(sums, top, rtol=1e-9)
 
 
-def test_campaigns_that_share_a_pass_have_the_outcomes_they_have_alone(filled: Any) -> None:
+def test_campaigns_that_share_a_pass_have_the_outcomes_they_have_alone(
+    filled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, by_customer = filled
     with store.write() as connection:
         copied = sa.select(tables.assignments).where(tables.assignments.c.campaign == "x")
@@ -334,7 +336,10 @@ def test_campaigns_that_share_a_pass_have_the_outcomes_they_have_alone(filled: A
         alone = [read_outcomes(connection, *each) for each in campaigns]
         together = read_many(connection, campaigns)
         some = [read_many(connection, [campaigns[i] for i in places]) for places in asked]
-    pairs = list(zip(alone, together, strict=True))
+        monkeypatch.setattr(sums, "RANGE_UNITS", 1)
+        monkeypatch.setattr(sums, "MOST_RANGES", 5)  # statements, each of a stretch of numbers
+        stretched = read_many(connection, campaigns)
+    pairs = [*zip(alone, together, strict=True), *zip(alone, stretched, strict=True)]
     for places, found in zip(asked, some, strict=True):
         pairs += zip([alone[i] for i in places], found, strict=True)
     for one, other in pairs:
@@ -346,8 +351,8 @@ def test_campaigns_that_share_a_pass_have_the_outcomes_they_have_alone(filled: A
             spread = np.sqrt(np.diag(moments.scatter)) + 1e-6
             scale = np.outer(spread, spread)
             np.testing.assert_allclose(again.scatter / scale, moments.scatter / scale, atol=1e-9)
-            for pair, sums in moments.third.items():
-                np.testing.assert_allclose(again.third[pair], sums, rtol=1e-7, atol=1e-5)
+            for pair, third in moments.third.items():
+                np.testing.assert_allclose(again.third[pair], third, rtol=1e-7, atol=1e-5)
 
 
 def test_two_windows_of_a_wave_are_read_in_one_pass(filled: Any) -> None:

@@ -95,18 +95,21 @@ def kept_groups(waves: Sequence[Wave]) -> sa.Select[Any]:
     return sa.select(roster_members).where(wave.in_(waves)).order_by(kept.arm, kept.segment)
 
 
-def numbered_flows(window: Window, numbered: sa.Table = numbers) -> sa.Select[Any]:
+def numbered_flows(window: Window, numbered: sa.Table, first: int, last: int) -> sa.Select[Any]:
     """What units with a number did, month by month; none for those who did nothing.
 
     Args:
         window: months and outcomes.
         numbered: who has a number: `numbers`, or `roster_numbers`.
+        first: the first number wanted.
+        last: the last.
 
     Returns:
         A statement of number, month, revenue, margin, orders, with exposures also cost and
         reached, in rows of their own; the rows of a unit together, in the order of the numbers.
     """
-    flows = flows_of(window, sa.select(numbered).subquery("roster"), ("number",), idle=False)
+    who = sa.select(numbered).where(numbered.c.number.between(first, last)).subquery("roster")
+    flows = flows_of(window, who, ("number",), idle=False)
     names = ["number", "month", "revenue", "margin", "orders"]
     names += ["cost", "reached"] if window.with_exposures else []
     return sa.select(*(flows.c[name] for name in names)).order_by(flows.c.number)
