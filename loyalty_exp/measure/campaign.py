@@ -147,7 +147,9 @@ def measure_campaign(
     units = None
     if windows and sum(wave.units_of(arm) for wave in plans for arm in wave.arms) <= LARGEST_ROSTER:
         units = read_units(connection, windows)
-    largest = read_largest(connection, plans, windows, calendar.closed) if calendar.closed else None
+    largest = None
+    if calendar.closed:
+        largest = read_largest(connection, plans, windows, calendar.closed, outcomes)
     arms = []
     for arm in plan.treated_arms:
         band = path_band(plans[0], units, calendar, arm) if units is not None else None
@@ -277,12 +279,15 @@ def _windows(
         return []
     logged = bool(connection.scalar(has_exposures(plan.campaign)))
     return [
-        window_of(
-            replace(wave, caps=plan.caps),
-            plan.first_month,
-            months=calendar.begun,
-            by_customer=plan.unit == "customer_id",
-            logged=logged,
+        replace(
+            window_of(
+                replace(wave, caps=plan.caps),
+                plan.first_month,
+                months=calendar.begun,
+                by_customer=plan.unit == "customer_id",
+                logged=logged,
+            ),
+            ranked=calendar.closed,
         )
         for wave in plans
     ]

@@ -5,9 +5,10 @@ Their rows are kept in memory and never written; the headline always keeps every
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import sqlalchemy as sa
@@ -49,7 +50,11 @@ its past, net margin; (units, 5)."""
 
 
 def read_largest(
-    connection: sa.Connection, plans: Sequence[FrozenPlan], windows: Sequence[Window], closed: int
+    connection: sa.Connection,
+    plans: Sequence[FrozenPlan],
+    windows: Sequence[Window],
+    closed: int,
+    outcomes: Outcomes,
 ) -> Largest:
     """The units of each wave and arm with the most net margin so far, as many as are removed.
 
@@ -58,24 +63,59 @@ def read_largest(
         plans: frozen plan of every wave.
         windows: one a wave, of the same months.
         closed: closed months.
+        outcomes: what was read of these windows, perhaps with the units that are wanted.
     """
     metric = governing(plans).metric
     net = "net" if windows[0].with_exposures else "margin"
     found: dict[tuple[int, str], list[list[float]]] = {}
     for plan, window in zip(plans, windows, strict=True):
+        units = {arm: _seen_largest(outcomes, window, arm, net) for arm in plan.arms}
+        if window.ranked == closed and all(units.values()):
+            for arm, rows in units.items():
+                found[window.wave, arm] = [_figures(row, metric, net, closed) for row in rows]
+            continue
         few = few_of_all(connection, plan)
         statement = largest_units(
             window, net, closed, max(REMOVED), plan.arms, (metric, "margin"), few=few
         )
         for row in connection.execute(statement).mappings():
-            total = {
-                name: sum(float(row[f"{name}_{k}"]) for k in range(closed))
-                for name in (metric, "margin", net)
-            }
-            past = float(row[f"{metric}_x"]), float(row["margin_x"])
-            figures = [total[metric], past[0], total["margin"], past[1], total[net]]
+            figures = _figures(row, metric, net, closed)
             found.setdefault((window.wave, str(row["arm"])), []).append(figures)
     return {key: np.array(rows, dtype=np.float64) for key, rows in found.items()}
+
+
+def _figures(row: Mapping[Any, Any], metric: str, net: str, closed: int) -> list[float]:
+    """A row of `Largest`, from the variables of a unit."""
+    totals = {
+        name: sum(float(row[f"{name}_{k}"]) for k in range(closed))
+        for name in (metric, "margin", net)
+    }
+    past = float(row[f"{metric}_x"]), float(row["margin_x"])
+    return [totals[metric], past[0], totals["margin"], past[1], totals[net]]
+
+
+def _seen_largest(outcomes: Outcomes, window: Window, arm: str, net: str) -> list[dict[str, float]]:
+    """The largest units of an arm, if they were seen when its outcomes were read.
+
+    None where fewer than `REMOVED` brought anything or two brought as much: then the store, which
+    knows every unit by its id, must tell which come first.
+    """
+    groups = outcomes.largest.items()
+    rows = [found for (wave, name, _), found in groups if (wave, name) == (window.wave, arm)]
+    units = [
+        dict(zip(window.variables, row, strict=True)) for each in rows for row in each.tolist()
+    ]
+    brought = {
+        place: sum(unit[f"{net}_{k}"] for k in range(window.ranked))
+        for place, unit in enumerate(units)
+    }
+    first = sorted(brought, key=lambda place: -brought[place])[: max(REMOVED) + 1]
+    totals = [brought[place] for place in first]
+    wanted = max(REMOVED)
+    alike = any(one == two for one, two in itertools.pairwise(totals))
+    if len(totals) < wanted or alike or totals[wanted - 1] <= 0:
+        return []
+    return [units[place] for place in first[:wanted]]
 
 
 def influence(

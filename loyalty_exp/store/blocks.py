@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 Bits = NDArray[np.uint8]
 
 BLOCK_UNITS = 1024
+RANKED = 11
+"""Units of a group that are ranked: ten, and one to tell whether the tenth stands alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +37,8 @@ class GroupSums:
         sums: Sums of v - c, shape (p,).
         products: Sums of (v - c)(w - c), shape (p, p).
         third: Sums of yyy, yyx, yxx, xxx about c, a row each of `third_variables`, shape (q, 4).
+        largest: The p variables of up to `RANKED` units that did something, those with the most
+            margin in the months that the window ranks by, shape (units, p); None if not asked for.
     """
 
     arm: str
@@ -44,6 +48,7 @@ class GroupSums:
     sums: Floats
     products: Floats
     third: Floats
+    largest: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,6 +145,8 @@ class _Terms:
             for start, (metric, covariate) in zip(starts, third, strict=True)
         ]
         self.months = m
+        ranked = "net_0" if window.with_exposures else "margin_0"
+        self.ranking = names.index(ranked) if window.ranked else 0
         self.shift: Floats | None = None
 
     def places(self, window: Window) -> list[int]:
@@ -178,13 +185,8 @@ class _Terms:
         not_yet = np.zeros((max(0, start - first), figures.shape[1]))
         return [not_yet, figures[max(first, start) : first + window.months]]
 
-    def centred(self, block: Block, inside: NDArray[np.bool_]) -> Floats:
-        """The variables of some units of a block about the constant, (p, units)."""
-        rows = self.variables(block)
-        if not inside.all():
-            rows = rows[:, inside]
-        if not rows.size:
-            return rows
+    def centred(self, rows: Floats) -> Floats:
+        """Variables about the constant, in their own place, (p, units)."""
         if self.shift is None:
             self.shift = rows.mean(axis=1, keepdims=True)
         return np.subtract(rows, self.shift, out=rows)
@@ -261,6 +263,7 @@ class Totals:
             self.largest.append(largest)
             self.rows.append(range(len(parts), len(parts) + len(packed) - 1))
             parts += packed[:largest] + packed[largest + 1 :]
+        self.ranked = [_Ranked(len(wave), terms.p) for wave in waves]
         self.parts = np.stack([*parts, whole])
         self.seen = np.zeros(len(self.parts), dtype=np.int64)
         self.linear: Floats = np.zeros((len(self.parts), terms.width))
@@ -277,14 +280,16 @@ class Totals:
         first, last = number[0] // 8, number[-1] // 8 + 1
         member = np.unpackbits(self.parts[:, first:last], axis=1)[:, number - 8 * first]
         inside = member[-1] == 1
-        v = self.terms.centred(block, inside)
-        if not v.size:
-            return
+        rows = self.terms.variables(block)
         if not inside.all():
-            member = member[:, inside]
+            member, rows = member[:, inside], rows[:, inside]
+        if not rows.size:
+            return
+        mine = member.astype(bool)
+        self._rank(rows, mine)
+        v = self.terms.centred(rows)
         self.seen += member.sum(axis=1, dtype=np.int64)
         self.linear += self.terms.sums(v, member.astype(np.float64))
-        mine = member.astype(bool)
         for cap, places in self.places.items():
             chosen = v[places]
             self.whole[cap] += chosen @ chosen.T
@@ -292,6 +297,17 @@ class Totals:
                 for row in self.rows[wave]:
                     some = chosen.compress(mine[row], axis=1)
                     self.products[row] += some @ some.T
+
+    def _rank(self, rows: Floats, mine: NDArray[np.bool_]) -> None:
+        """Keep the units of most margin among those of a block."""
+        if not (months := self.terms.window.ranked):
+            return
+        figure = self.terms.ranking
+        total = rows[figure : figure + months].sum(axis=0)
+        for ranked, groups, largest in zip(self.ranked, self.rows, self.largest, strict=True):
+            members = [mine[row] for row in groups]
+            members.insert(largest, ~np.logical_or.reduce([np.zeros_like(mine[0]), *members]))
+            ranked.add(rows, total, members)
 
     def finish(self, wave: int) -> list[GroupSums]:
         """The sums of every group of a wave, those who did nothing counted with zeros."""
@@ -307,14 +323,45 @@ class Totals:
         places = self.places[cap]
         v = idle[places]
         found = []
-        for group, (seen, linear, products) in zip(self.waves[wave], sums_of, strict=False):
+        for number, group in enumerate(self.waves[wave]):
+            seen, linear, products = sums_of[number]
             more = group.n - seen
             sums = linear + more * idle
             squares = products + more * np.outer(v, v)
             third = self.terms.third(sums)
-            sums = sums[places]
-            found.append(GroupSums(group.arm, group.segment, group.n, -v, sums, squares, third))
+            named, most = (group.arm, group.segment, group.n), None
+            if self.terms.window.ranked:
+                most = self.ranked[wave].rows[number][:, places]
+            found.append(GroupSums(*named, -v, sums[places], squares, third, most))
         return found
+
+
+class _Ranked:
+    """Of each group of a wave the units of most margin, the first of them first.
+
+    Of two alike the one of the smaller number comes first.
+    """
+
+    def __init__(self, groups: int, variables: int) -> None:
+        self.totals = [np.zeros(0)] * groups
+        self.rows = [np.zeros((0, variables))] * groups
+
+    def add(self, rows: Floats, total: Floats, members: Sequence[NDArray[np.bool_]]) -> None:
+        """Add the units of a block.
+
+        Args:
+            rows: their variables, (p, units).
+            total: their margin, (units,).
+            members: who is in each group, perhaps in others after them; (units,) each.
+        """
+        for group, (kept, mine) in enumerate(zip(self.totals, members, strict=False)):
+            least = kept[-1] if len(kept) == RANKED else -np.inf
+            new = np.flatnonzero(mine & (total > least))
+            if len(new):
+                both = np.concatenate([kept, total[new]])
+                first = np.argsort(-both, kind="stable")[:RANKED]
+                self.totals[group] = both[first]
+                self.rows[group] = np.concatenate([self.rows[group], rows[:, new].T])[first]
 
 
 def _union(parts: Sequence[Bits], bits: int) -> Bits:

@@ -59,6 +59,8 @@ class Outcomes:
     """Whether contacts were logged."""
     contacts: Mapping[tuple[int, str], tuple[int, float]] = field(default_factory=dict)
     """(campaign month, cost a unit) of contacting each unit once, by wave and arm."""
+    largest: Mapping[Group, Floats] = field(default_factory=dict)
+    """The units of most margin, where asked for and read in process: see `GroupSums`."""
 
     @property
     def waves(self) -> tuple[int, ...]:
@@ -226,13 +228,17 @@ def _outcomes(
     """Outcomes of one campaign, from the sums of its waves, which come next."""
     groups: dict[Group, Moments] = {}
     contacts: dict[tuple[int, str], tuple[int, float]] = {}
+    largest: dict[Group, Floats] = {}
     for window in windows:
         booked = window.start_month - window.first_month
         costs = contact_cost.items()
         contacts |= {(window.wave, arm): (booked, cost) for arm, cost in costs}
         for group in next(sums):
-            groups[window.wave, group.arm, group.segment] = _moments(group, window)
-    return Outcomes(groups, windows[0].months, windows[0].with_exposures, contacts)
+            key = (window.wave, group.arm, group.segment)
+            groups[key] = _moments(group, window)
+            if group.largest is not None:
+                largest[key] = group.largest
+    return Outcomes(groups, windows[0].months, windows[0].with_exposures, contacts, largest)
 
 
 def _moments(group: GroupSums, window: Window) -> Moments:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from scipy import stats
 from support import fill_store, new_store
 
@@ -24,6 +26,7 @@ from loyalty_exp.measure.small import (
     with_path_band,
 )
 from loyalty_exp.store import tables
+from loyalty_exp.store.outcomes import read_outcomes
 from loyalty_exp.store.queries.moments import Window
 
 COUNTS = {"holdout": 60, "offer": 140}
@@ -128,12 +131,18 @@ def store_fixture(tmp_path: Path) -> Any:
     return store
 
 
+@pytest.mark.parametrize("seen", [True, False])
 @pytest.mark.parametrize("units", [20, 18])
-def test_rows_and_largest_from_a_store(units: int, store: Any, plan_of: Make) -> None:
+def test_rows_and_largest_from_a_store(
+    units: int, seen: bool, store: Any, plan_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The largest are those whose rows hold the most margin, with their figures.
 
-    By a plan of half of all customers, or of less.
+    By a plan of half of all customers, or of less; as the outcomes saw them, or asked for.
     """
+    monkeypatch.setattr("loyalty_exp.measure.influence.REMOVED", (1, 8))
+    if seen:
+        monkeypatch.setattr("loyalty_exp.measure.influence.largest_units", None)
     windows = [
         Window(
             campaign="x",
@@ -143,6 +152,7 @@ def test_rows_and_largest_from_a_store(units: int, store: Any, plan_of: Make) ->
             months=3,
             covariate_months=6,
             by_customer=True,
+            ranked=3 if seen else 0,
         )
         for wave in (0, 1)
     ]
@@ -151,14 +161,16 @@ def test_rows_and_largest_from_a_store(units: int, store: Any, plan_of: Make) ->
     with store.read() as connection:
         assert few_of_all(connection, plans[0]) == (units < 20)
         rows = read_units(connection, windows)
-        largest = read_largest(connection, plans, windows, 3)
+        largest = read_largest(
+            connection, plans, windows, 3, read_outcomes(connection, windows, {})
+        )
         first = read_units(connection, windows[:1])
     assert rows.waves == 2
     assert len(rows.arm) == 40
     assert len(np.unique(rows.stratum)) == 6, "three strata in each of two waves"
     inside = first.arm == "offer"
     margin = first.total("margin", 3)[inside]
-    top = np.argsort(-margin, kind="stable")[:10]
+    top = np.argsort(-margin, kind="stable")[:8]
     expected = [
         first.total("orders", 3)[inside][top],
         first.values["orders_x"][inside][top],
@@ -167,6 +179,32 @@ def test_rows_and_largest_from_a_store(units: int, store: Any, plan_of: Make) ->
         margin[top],
     ]
     np.testing.assert_allclose(largest[0, "offer"].T, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("made", ["alike", "nothing"])
+def test_the_store_tells_the_largest_of_units_alike(made: str, store: Any, plan_of: Make) -> None:
+    """Of two units that brought as much the one of the smaller id is taken; so of those of none."""
+    with store.write() as connection:
+        kept = tables.customer_month
+        more = kept.c.margin * 1000
+        if made == "alike":
+            connection.execute(kept.update().values(margin=7.0))
+        else:
+            many = kept.c.customer < "c08"
+            connection.execute(kept.update().values(margin=sa.case((many, more), else_=0)))
+    window = Window(
+        campaign="x", wave=0, start=dt.date(2025, 7, 1), first_month=month_of(2025, 7), months=3,
+        covariate_months=6, by_customer=True, ranked=3,
+    )  # fmt: skip
+    plans = [plan_of({"holdout": 10, "offer": 10}, metric="orders")]
+    with store.read() as connection:
+        outcomes = read_outcomes(connection, [window], {})
+        asked = replace(outcomes, largest={})
+        found = read_largest(connection, plans, [window], 3, outcomes)
+        expected = read_largest(connection, plans, [window], 3, asked)
+    assert outcomes.largest.keys() == {(0, "holdout", "one"), (0, "offer", "one")}
+    for key, rows in expected.items():
+        np.testing.assert_array_equal(found[key], rows)
 
 
 def test_where_too_few_decide_there_is_no_band(

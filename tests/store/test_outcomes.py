@@ -297,6 +297,26 @@ def test_the_largest_units_are_the_largest(filled: Any, start: dt.date, few: boo
         np.testing.assert_allclose(sums, top, rtol=1e-9)
 
 
+@pytest.mark.parametrize("logged", [True, False])
+def test_the_largest_units_are_seen_when_outcomes_are_read(filled: Any, logged: bool) -> None:
+    """Eleven of each group, or all that did anything, against all rows of units put in order."""
+    store, by_customer = filled
+    read = window(by_customer, dt.date(2026, 3, 17), ranked=2, with_exposures=logged)
+    with store.read() as connection:
+        largest = read_outcomes(connection, [read], {}).largest
+        rows = pd.DataFrame(connection.execute(unit_rows(read)).mappings().all())
+    figure = "net" if logged else "margin"
+    rows["brought"] = rows[f"{figure}_0"] + rows[f"{figure}_1"]
+    rows = rows[(rows[list(read.variables)] != 0).any(axis=1)]
+    groups = rows.sort_values(["brought", "unit"], ascending=[False, True], kind="stable")
+    assert len(largest) == len(groups.groupby(["arm", "segment"])) > 2
+    for (arm, segment), units in groups.groupby(["arm", "segment"]):
+        found = largest[0, str(arm), str(segment)]
+        np.testing.assert_allclose(found, units[list(read.variables)].head(11), atol=1e-9)
+    with store.read() as connection:
+        assert not read_outcomes(connection, [replace(read, ranked=0)], {}).largest
+
+
 def test_campaigns_that_share_a_pass_have_the_outcomes_they_have_alone(
     filled: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,9 @@ class Window:
     vouchers_in_orders: bool = False
     """Redemptions cost nothing more, whatever the log says: the orders are net of them."""
     with_exposures: bool = False
+    ranked: int = 0
+    """First outcome months whose margin, less variable costs with exposures, ranks the units: those
+    of most are given where sums are made in process. 0 for none."""
     roster: sa.FromClause = assignments
     """Where its customers are, with the columns of `assignments`."""
 
