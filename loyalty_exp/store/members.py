@@ -33,14 +33,12 @@ def keep_members(connection: sa.Connection, wave: Wave) -> None:
     """
     if not capabilities_of(connection.dialect.name).in_process:
         return
-    # DuckDB 1.5.6 loses the ordered rows of an INSERT that follows, in the same transaction and
-    # table, one of no row.
-    if connection.execute(queries.any_newcomer(wave)).first() is not None:
+    groups = _by_roster(connection, wave)
+    if any(np.bitwise_count(group.packed).sum() < group.n for group in groups):
+        # Only where there are newcomers: DuckDB 1.5.6 loses the ordered rows of an INSERT that
+        # follows, in the same transaction and table, one of no row.
         connection.execute(queries.number_newcomers(wave))
-    bits = _bits(connection)
-    groups = read_members(
-        connection, assignments, [wave], bits, roster_numbers, by_customer=True
-    ).get(wave, [])
+        groups = _by_roster(connection, wave)
     rows = [
         {
             "campaign": wave[0],
@@ -69,8 +67,14 @@ def members_differ(connection: sa.Connection, wave: Wave) -> bool:
     kept = _kept(connection, [wave], bits)
     if not kept:
         return False
-    now = read_members(connection, assignments, [wave], bits, roster_numbers, by_customer=True)
-    return _as_set(kept[wave]) != _as_set(now.get(wave, []))
+    return _as_set(kept[wave]) != _as_set(_by_roster(connection, wave))
+
+
+def _by_roster(connection: sa.Connection, wave: Wave) -> list[Members]:
+    """The groups of a wave, by its roster and the kept numbers."""
+    bits = _bits(connection)
+    found = read_members(connection, assignments, [wave], bits, roster_numbers, by_customer=True)
+    return found.get(wave, [])
 
 
 def _as_set(groups: Sequence[Members]) -> set[tuple[str, str, int, bytes]]:

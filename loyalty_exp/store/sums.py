@@ -23,6 +23,7 @@ from loyalty_exp.store.queries.streams import (
     number_roster,
     numbered_flows,
     numbers,
+    outermost,
 )
 from loyalty_exp.store.tables import assignments, roster_numbers
 
@@ -194,8 +195,10 @@ def _flows(
     """Columns of what all units did, in the order of their numbers, some rows at a time."""
     units = max(RANGE_UNITS, -(-bits // MOST_RANGES))
     for first in range(0, bits, units):
-        statement = numbered_flows(widest, numbered, first, first + units - 1)
-        yield from batches(connection, statement)
+        stretch = numbered, first, first + units - 1
+        lowest, highest = connection.execute(outermost(*stretch)).one()
+        if lowest is not None:
+            yield from batches(connection, numbered_flows(widest, *stretch, (lowest, highest)))
 
 
 def _whole_units(pieces: Iterator[list[NDArray[Any]]]) -> Iterator[list[NDArray[Any]]]:

@@ -15,7 +15,6 @@ from loyalty_exp.store.queries.flows import UNIT, Window, flows_of, roster_of, s
 from loyalty_exp.store.tables import assignments, roster_members, roster_numbers
 
 __all__ = [
-    "any_newcomer",
     "group_members",
     "kept_groups",
     "kept_numbers",
@@ -24,6 +23,7 @@ __all__ = [
     "number_roster",
     "numbered_flows",
     "numbers",
+    "outermost",
 ]
 
 Wave = tuple[str, int]
@@ -60,27 +60,14 @@ def number_buyers(window: Window) -> sa.Insert:
 
 def number_newcomers(wave: Wave) -> sa.Insert:
     """Give the customers of a wave who have no kept number the next ones, in order of their ids."""
-    new = _newcomers(wave).subquery("new")
-    kept = roster_numbers.c
+    whose, kept = assignments.c, roster_numbers.c
+    known = sa.exists().where(kept.customer == whose.customer)
+    who = sa.select(whose.customer).where(whose.campaign == wave[0], whose.wave == wave[1])
+    new = who.where(~known).subquery("new")
     free = sa.select(sa.func.coalesce(sa.func.max(kept.number), -1)).scalar_subquery()
     place = sa.func.row_number().over(order_by=new.c.customer)
     numbered = sa.select(new.c.customer, sa.cast(free + place, sa.Integer))
     return roster_numbers.insert().from_select(["customer", "number"], numbered)
-
-
-def any_newcomer(wave: Wave) -> sa.Select[Any]:
-    """A customer of a wave who has no kept number, or nothing."""
-    return _newcomers(wave).limit(1)
-
-
-def _newcomers(wave: Wave) -> sa.Select[Any]:
-    """Customers of a wave who have no kept number; in it a customer is a unit, and there once."""
-    whose = assignments.c
-    return sa.select(whose.customer).where(
-        whose.campaign == wave[0],
-        whose.wave == wave[1],
-        whose.customer.not_in(sa.select(roster_numbers.c.customer)),
-    )
 
 
 def kept_numbers() -> sa.Select[Any]:
@@ -95,21 +82,34 @@ def kept_groups(waves: Sequence[Wave]) -> sa.Select[Any]:
     return sa.select(roster_members).where(wave.in_(waves)).order_by(kept.arm, kept.segment)
 
 
-def numbered_flows(window: Window, numbered: sa.Table, first: int, last: int) -> sa.Select[Any]:
-    """What units with a number did, month by month; none for those who did nothing.
+def outermost(numbered: sa.Table, first: int, last: int) -> sa.Select[Any]:
+    """(first id, last id) of the customers of a stretch of numbers; NULL where there are none."""
+    ids = numbered.c.customer
+    return sa.select(sa.func.min(ids), sa.func.max(ids)).where(
+        numbered.c.number.between(first, last)
+    )
+
+
+def numbered_flows(
+    window: Window, numbered: sa.Table, first: int, last: int, ids: tuple[str, str]
+) -> sa.Select[Any]:
+    """What units of a stretch of numbers did, month by month; none for those who did nothing.
 
     Args:
         window: months and outcomes.
         numbered: who has a number: `numbers`, or `roster_numbers`.
         first: the first number wanted.
         last: the last.
+        ids: what `outermost` found: no more of the roll-up is read than lies between.
 
     Returns:
         A statement of number, month, revenue, margin, orders, with exposures also cost and
         reached, in rows of their own; the rows of a unit together, in the order of the numbers.
     """
-    who = sa.select(numbered).where(numbered.c.number.between(first, last)).subquery("roster")
-    flows = flows_of(window, who, ("number",), idle=False)
+    who = sa.select(numbered).where(
+        numbered.c.number.between(first, last), numbered.c.customer.between(*ids)
+    )
+    flows = flows_of(window, who.subquery("roster"), ("number",), idle=False)
     names = ["number", "month", "revenue", "margin", "orders"]
     names += ["cost", "reached"] if window.with_exposures else []
     return sa.select(*(flows.c[name] for name in names)).order_by(flows.c.number)
