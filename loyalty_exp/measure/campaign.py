@@ -284,7 +284,7 @@ def _windows(
                 replace(wave, caps=plan.caps),
                 plan.first_month,
                 months=calendar.begun,
-                by_customer=plan.unit == "customer_id",
+                by_customer=plan.by_customer,
                 logged=logged,
             ),
             ranked=calendar.closed,

@@ -167,7 +167,7 @@ def _window(wave: FrozenPlan, first: FrozenPlan, end: dt.date, roster: sa.FromCl
         first_month=first.first_month,
         months=month_of(end.year, end.month) - first.first_month + 1,
         covariate_months=wave.covariate_months,
-        by_customer=wave.unit == "customer_id",
+        by_customer=wave.by_customer,
         metrics=("revenue",),
         roster=roster,
     )

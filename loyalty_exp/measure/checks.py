@@ -216,7 +216,7 @@ def _before(plan: FrozenPlan, months: int, metric: str) -> Window:
         first_month=first,
         months=months,
         covariate_months=plan.covariate_months,
-        by_customer=plan.unit == "customer_id",
+        by_customer=plan.by_customer,
         metrics=(metric,),
     )
 

@@ -112,7 +112,7 @@ def read_standing(connection: sa.Connection, plan: FrozenPlan, last: int) -> Sta
         plan.wave,
         (start - plan.covariate_months, start),
         (plan.start, last),
-        by_customer=plan.unit == "customer_id",
+        by_customer=plan.by_customer,
         few=few_of_all(connection, plan),
     )
     rows = connection.execute(statement).all()
