@@ -100,9 +100,10 @@ ON_PEERS = """### Peers
 
 The same question, each peer in its best form known to us: 12 monthly and 11 cumulative effects of
 four metrics, adjusted for the year before. All read the orders' file and make one table of a row a
-customer; we start from the roll-up that a load keeps, and one column charges us the roll-up too.
-For 50 campaigns a peer keeps its table and repeats its join and analysis: run in full by polars,
-extrapolated from one campaign for the others, whose joins are left out.
+customer; we start from what the store keeps: the roll-up, which one column charges us too, and who
+is in each arm, which a launch keeps and the draw is charged with. For 50 campaigns a peer keeps its
+table and repeats its join and analysis: run in full by polars, extrapolated from one campaign for
+the others, whose joins are left out.
 """
 SLOPES = """The regression and its sums in polars take the slope on the year before within the arms;
 tea-tasting and we take it over both together."""

@@ -97,8 +97,8 @@ def _figures(row: Mapping[Any, Any], metric: str, net: str, closed: int) -> list
 def _seen_largest(outcomes: Outcomes, window: Window, arm: str, net: str) -> list[dict[str, float]]:
     """The largest units of an arm, if they were seen when its outcomes were read.
 
-    None where fewer than `REMOVED` brought anything or two brought as much: then the store, which
-    knows every unit by its id, must tell which come first.
+    Nothing where fewer than the most of `REMOVED` brought anything, or two brought as much: then
+    the store, which knows every unit by its id, must tell which come first.
     """
     groups = outcomes.largest.items()
     rows = [found for (wave, name, _), found in groups if (wave, name) == (window.wave, arm)]
