@@ -102,8 +102,8 @@ The same question, each peer in its best form known to us: 12 monthly and 11 cum
 four metrics, adjusted for the year before. All read the orders' file and make one table of a row a
 customer; we start from what the store keeps: the roll-up, which one column charges us too, and who
 is in each arm, which a launch keeps and the draw is charged with. For 50 campaigns a peer keeps its
-table and repeats its join and analysis: run in full by polars, extrapolated from one campaign for
-the others, whose joins are left out.
+table and repeats its join and analysis: run in full by polars at 1 million customers, else
+extrapolated from one campaign, the joins left out.
 """
 SLOPES = """The regression and its sums in polars take the slope on the year before within the arms;
 tea-tasting and we take it over both together."""
