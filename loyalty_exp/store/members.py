@@ -35,7 +35,7 @@ def keep_members(connection: sa.Connection, wave: Wave) -> None:
         return
     groups = _by_roster(connection, wave)
     if any(np.bitwise_count(group.packed).sum() < group.n for group in groups):
-        # Only where there are newcomers: DuckDB 1.5.6 loses the ordered rows of an INSERT that
+        # Only where there are newcomers: DuckDB 1.5.6 may lose all rows of a large INSERT that
         # follows, in the same transaction and table, one of no row.
         connection.execute(queries.number_newcomers(wave))
         groups = _by_roster(connection, wave)

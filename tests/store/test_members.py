@@ -113,7 +113,7 @@ def test_kept_groups_are_those_of_the_rosters(store: Store) -> None:
 
 
 def test_a_wave_of_no_newcomers_costs_later_ones_no_number(store: Store) -> None:
-    """All in one transaction, in which DuckDB 1.5.6 loses ordered rows after an INSERT of none."""
+    """All in one transaction, in which DuckDB 1.5.6 may lose all rows after an INSERT of none."""
     many = (
         "INSERT INTO assignments SELECT 'z', 0, 'n' || i, 'n' || i, 's1', 'z', 'a' "
         "FROM range(300000) AS t(i)"

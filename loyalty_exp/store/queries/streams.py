@@ -121,7 +121,7 @@ def group_members(
     count: int,
     *,
     by_customer: bool,
-    numbered: sa.Table = numbers,
+    numbered: sa.Table,
 ) -> sa.Select[Any]:
     """Which units with a number are in each group, of many waves at once.
 

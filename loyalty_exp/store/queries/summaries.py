@@ -73,7 +73,7 @@ def note_moved() -> sa.Insert:
             for table in (tables.customer_month, tables.orders)
         )
     ).subquery()
-    # One statement: DuckDB 1.5.6 loses an ordered INSERT of many rows that follows, in the same
+    # One statement: DuckDB 1.5.6 may lose all rows of a large INSERT that follows, in the same
     # transaction and table, one of no row.
     rows = sa.select(who.c.customer).order_by(who.c.customer)
     return moved.insert().from_select(["customer"], rows)
