@@ -50,7 +50,7 @@ def features(
 def rhythm(folder: Path, home: Path) -> Callable[[], int]:
     """What a load keeps of every customer's rhythm, from the roll-up; committed."""
     from loyalty_exp.store.database import open_store
-    from loyalty_exp.store.rhythms import keep_rhythms
+    from loyalty_exp.store.summaries import keep_rhythms
 
     store = open_store(f"duckdb:///{home / 'own.duckdb'}")
     with store.write() as connection:

@@ -25,6 +25,7 @@ MEASURED = ROOT / "benchmarks" / "measured"
 ROUNDS = (
     "bare_scan",
     "bare_aggregate",
+    "bare_aggregate_three",
     "bare_read_parquet",
     "bare_read_csv",
     "bare_table",

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from loyalty_exp.simulate import B2C, company_chunks
 from loyalty_exp.store.database import open_store
 from loyalty_exp.store.members import keep_members
-from loyalty_exp.store.merging import keep_summaries
+from loyalty_exp.store.summaries import keep_summaries
 
 __all__ = ["CAMPAIGNS", "DECLARATION", "LAST_MONTH", "make"]
 

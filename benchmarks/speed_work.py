@@ -42,10 +42,10 @@ its table of orders.
 """
 
 
-def duckdb_on(folder: Path) -> Any:
+def duckdb_on(folder: Path, threads: int = 2) -> Any:
     import duckdb
 
-    engine = duckdb.connect(config={"threads": 2})
+    engine = duckdb.connect(config={"threads": threads})
     engine.execute("SET memory_limit = '8GB'")
     engine.execute(f"SET temp_directory = '{folder}'")
     return engine
@@ -88,9 +88,9 @@ MONTHLY = (
 )
 
 
-def bare_aggregate(folder: Path) -> Callable[[], Any]:
+def bare_aggregate(folder: Path, threads: int = 2) -> Callable[[], Any]:
     """The hash-aggregate by customer and month of the file, every column of it made."""
-    engine = duckdb_on(folder)
+    engine = duckdb_on(folder, threads)
     made = "count(*), max(customer), max(month), sum(revenue), sum(margin), sum(orders)"
     text = f"SELECT {made} FROM ({MONTHLY.format(folder=folder)})"
     return lambda: engine.execute(text).fetchall() and 0
@@ -99,7 +99,7 @@ def bare_aggregate(folder: Path) -> Callable[[], Any]:
 def roll_up(folder: Path) -> Callable[[], Any]:
     """The product's own roll-up of the orders in its store, sorted, repeatable and committed."""
     from loyalty_exp.store.database import open_store
-    from loyalty_exp.store.queries.summaries import build_customer_month
+    from loyalty_exp.store.summaries import keep_months
 
     store = open_store(f"duckdb:///{scratch(folder) / 'own.duckdb'}")
     with store.write() as connection:
@@ -108,7 +108,7 @@ def roll_up(folder: Path) -> Callable[[], Any]:
 
     def build() -> int:
         with store.write() as connection:
-            connection.execute(build_customer_month())
+            keep_months(connection)
         return 0
 
     return build
@@ -391,6 +391,7 @@ WORK: dict[str, Work] = {
     "bare_table": lambda folder: bare_table(folder, "orders.parquet"),
     "bare_table_csv": lambda folder: bare_table(folder, "orders.csv"),
     "bare_aggregate": bare_aggregate,
+    "bare_aggregate_three": lambda folder: bare_aggregate(folder, threads=3),
     "roll_up": roll_up,
     "draw": draw,
     "bare_by_customer": segment_work.bare_by_customer,

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from loyalty_exp.store import tables
 from loyalty_exp.store.database import Store, open_store
-from loyalty_exp.store.merging import keep_summaries
+from loyalty_exp.store.summaries import keep_summaries
 
 Order = tuple[str, str, dt.datetime, float]
 """Order id, customer, when, revenue."""

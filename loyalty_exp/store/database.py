@@ -28,6 +28,7 @@ from loyalty_exp.store.members import keep_members
 from loyalty_exp.store.queries import summaries
 from loyalty_exp.store.queries.erase import compaction
 from loyalty_exp.store.scratch import working_folder
+from loyalty_exp.store.summaries import keep_summaries
 
 __all__ = ["Store", "open_store"]
 
@@ -337,8 +338,7 @@ def _make_tables(connection: sa.Connection) -> None:
     if tables.customer_month.name in _missing(connection):
         tables.customer_month.drop(connection)
         tables.customer_month.create(connection)
-        connection.execute(summaries.build_customer_month())
-        connection.execute(summaries.build_customer_rhythm())
+        keep_summaries(connection)
     if tables.roster_members.name in missing:
         for plan in connection.scalars(sa.select(tables.launches.c.plan)).all():
             frozen = FrozenPlan.from_json(plan)

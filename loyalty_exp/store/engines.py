@@ -22,6 +22,7 @@ __all__ = [
     "REGISTRY",
     "Capabilities",
     "capabilities_of",
+    "grouped_in_parts",
     "joined_as_written",
     "lower_memory",
     "parsed_address",
@@ -48,6 +49,9 @@ class Capabilities:
     as_written: tuple[str, ...] = ()
     """Statements that make it join tables as written, and that leave it to its planner again; () if
     the planner knows the size of what the same transaction wrote."""
+    parts_from: int = 0
+    """Threads from which it groups rows in parts that stay in the processor's cache; 0 if that does
+    not hang on threads."""
     in_process: bool = False
     """Rows come without a wire, as Arrow: moments are added up by BLAS instead of the engine."""
     most_columns: int | None = None
@@ -79,6 +83,7 @@ CAPABILITIES = {
             "SET disabled_optimizers = 'join_order,build_side_probe_side'",
             "RESET disabled_optimizers",
         ),
+        parts_from=3,  # up to two, each grows one table of all it meets
         in_process=True,
         settings={"storage_compatibility_version": "latest"},  # texts are packed at half the cost
     ),
@@ -130,6 +135,25 @@ def joined_as_written(connection: sa.Connection) -> Iterator[None]:
     yield
     for statement in settings[1:]:
         connection.exec_driver_sql(statement)
+
+
+@contextlib.contextmanager
+def grouped_in_parts(connection: sa.Connection) -> Iterator[None]:
+    """Statements inside group very many keys, on a machine of two cores too, as fast as it can.
+
+    A number of threads that the address sets stays, and so does a single thread. After an error the
+    transaction takes no further statement, and its connection is closed.
+    """
+    least = capabilities_of(connection.dialect.name).parts_from
+    before = 0
+    if least and "threads" not in connection.engine.url.query:
+        before = int(str(connection.scalar(sa.select(sa.func.current_setting("threads")))))
+    few = 1 < before < least
+    if few:
+        connection.exec_driver_sql(f"SET threads = {least}")
+    yield
+    if few:
+        connection.exec_driver_sql(f"SET threads = {before}")
 
 
 def lower_memory(connection: sa.Connection, gib: float) -> str:

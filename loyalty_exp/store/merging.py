@@ -21,7 +21,7 @@ from loyalty_exp.store.queries import load as reading
 from loyalty_exp.store.queries import merge as queries
 from loyalty_exp.store.queries import summaries
 from loyalty_exp.store.queries.rhythm import moved
-from loyalty_exp.store.rhythms import keep_rhythms
+from loyalty_exp.store.summaries import keep_summaries
 
 if TYPE_CHECKING:
     from loyalty_exp.store.split import SplitConnection
@@ -31,7 +31,6 @@ __all__ = [
     "arrive",
     "fill_orders",
     "keep_rejects",
-    "keep_summaries",
     "leave",
     "merge",
 ]
@@ -195,20 +194,6 @@ def _merge_orders(
     moved.drop(connection)
     summaries.touched.drop(connection)
     return merged
-
-
-def keep_summaries(connection: sa.Connection, *, whole: bool = True) -> None:
-    """Keep the roll-up of the orders and the rhythm of every customer.
-
-    Args:
-        connection: the store's, in a transaction.
-        whole: all months, into empty tables; else those of `touched`, and customers of `moved`.
-    """
-    connection.execute(summaries.build_customer_month(whole=whole))
-    if not whole:
-        connection.execute(summaries.drop_moved_rhythms())
-    channels = connection.execute(summaries.any_channel()).first() is not None
-    keep_rhythms(connection, whole=whole, channels=channels)
 
 
 def _update_orders(

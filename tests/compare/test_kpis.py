@@ -21,7 +21,7 @@ from loyalty_exp.compare.kpis import (
 )
 from loyalty_exp.declare.frozen import month_of
 from loyalty_exp.segment.features import TierRule, customer_features
-from loyalty_exp.store.merging import keep_summaries
+from loyalty_exp.store.summaries import keep_summaries
 from loyalty_exp.store.tables import metadata
 
 FIRST, LAST = month_of(2018, 1), month_of(2020, 12)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from loyalty_exp.compare.kpis import DEFINITIONS
 from loyalty_exp.compare.pages import hidden_cells, hidden_parts, page_data
 from loyalty_exp.compare.years import Comparison, compare
-from loyalty_exp.store.merging import keep_summaries
+from loyalty_exp.store.summaries import keep_summaries
 from loyalty_exp.store.tables import metadata
 
 YEARS = (

@@ -22,8 +22,8 @@ from loyalty_exp.compare.windows import check_windows, equal_windows
 from loyalty_exp.compare.years import Comparison, compare
 from loyalty_exp.errors import MeasureError
 from loyalty_exp.segment.features import TierRule, customer_features
-from loyalty_exp.store.merging import keep_summaries
 from loyalty_exp.store.queries.compare import Window
+from loyalty_exp.store.summaries import keep_summaries
 from loyalty_exp.store.tables import metadata
 
 RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail_2" / "lines.parquet"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from loyalty_exp.store.database import Store, open_store
-from loyalty_exp.store.merging import keep_summaries
+from loyalty_exp.store.summaries import keep_summaries
 
 ORDERS = """
     SELECT CAST(basket_id AS VARCHAR) AS order_id, CAST(household_id AS VARCHAR) AS customer,

@@ -21,7 +21,7 @@ from loyalty_exp.segment.lifetime import (
 )
 from loyalty_exp.stats.lifetimes import expected_purchases, p_alive
 from loyalty_exp.store.database import Store
-from loyalty_exp.store.merging import keep_summaries
+from loyalty_exp.store.summaries import keep_summaries
 from loyalty_exp.store.tables import metadata
 
 START = pd.Timestamp("2018-01-01")

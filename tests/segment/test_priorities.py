@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from loyalty_exp.segment.lifetime import LifetimeFit
 from loyalty_exp.segment.priorities import contact_priorities
 from loyalty_exp.stats.lifetimes import PurchaseModel, SpendModel
-from loyalty_exp.store.merging import keep_summaries
+from loyalty_exp.store.summaries import keep_summaries
 from loyalty_exp.store.tables import (
     assignments,
     customer_month,

@@ -14,7 +14,7 @@ from loyalty_exp.segment.lifetime import fit_lifetime
 from loyalty_exp.segment.priorities import Priority, contact_priorities
 from loyalty_exp.segment.worth import worth
 from loyalty_exp.store.database import open_store
-from loyalty_exp.store.merging import keep_summaries
+from loyalty_exp.store.summaries import keep_summaries
 
 RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail_2" / "lines.parquet"
 pytestmark = pytest.mark.skipif(not RETAIL.exists(), reason="the real orders are not at hand")

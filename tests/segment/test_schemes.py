@@ -24,7 +24,7 @@ from loyalty_exp.segment.membership import (
     segment_sizes,
 )
 from loyalty_exp.segment.schemes import SCHEMES, find_segment
-from loyalty_exp.store.merging import keep_summaries
+from loyalty_exp.store.summaries import keep_summaries
 from loyalty_exp.store.tables import customers_table, memberships, metadata, orders
 
 SHARED_GRID = Path(__file__).parents[3] / "shared" / "rfm_grid_125.csv"

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
 
-from loyalty_exp.store.merging import keep_summaries
 from loyalty_exp.store.queries.features import (
     FEATURES,
     Survival,
@@ -20,6 +19,7 @@ from loyalty_exp.store.queries.features import (
 )
 from loyalty_exp.store.queries.functions import days_between
 from loyalty_exp.store.queries.snapshots import TierRule, window_start
+from loyalty_exp.store.summaries import keep_summaries
 from loyalty_exp.store.tables import metadata, orders
 
 AS_OF = dt.date(2020, 2, 29)

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from loyalty_exp.declare.sources import Data, Orders
 from loyalty_exp.errors import StoreError
-from loyalty_exp.store import rhythms, tables
+from loyalty_exp.store import summaries, tables
 from loyalty_exp.store.database import Store, open_store
+from loyalty_exp.store.engines import grouped_in_parts
 from loyalty_exp.store.erase import forget_person
 from loyalty_exp.store.load import Expected, load
 from loyalty_exp.store.queries.features import features
@@ -151,7 +152,7 @@ def test_rhythms_are_the_same_by_the_engine_and_in_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Blocks of 2,048 months; customers of one day only, of refunds, of every day of a month."""
-    monkeypatch.setattr(rhythms, "_VECTORS", 1)
+    monkeypatch.setattr(summaries, "_VECTORS", 1)
     random = np.random.default_rng(7)
     customers = random.integers(0, 900, 12_000)
     days = np.where(customers == 5, np.arange(12_000) % 366, random.integers(0, 1200, 12_000))
@@ -176,8 +177,27 @@ def test_rhythms_are_the_same_by_the_engine_and_in_process(
         who = sa.select(tables.customer_rhythm.c.customer).where(few)
         connection.execute(moved.insert().from_select(["customer"], who))
         connection.execute(tables.customer_rhythm.delete().where(few))
-        rhythms.keep_rhythms(connection, whole=False, channels=True)
+        summaries.keep_rhythms(connection, whole=False, channels=True)
         assert {row[:4] for row in kept(connection, tables.customer_rhythm)} == by_engine
+
+
+@pytest.mark.parametrize(("threads", "inside"), [(1, 1), (2, 3), (3, 3), (5, 5)])
+def test_two_threads_become_three_while_months_are_grouped(
+    tmp_path: Path, threads: int, inside: int
+) -> None:
+    """One is kept, for who asks for one wants rows in order; so is the number of an address."""
+
+    def used() -> int:
+        return int(connection.exec_driver_sql("SELECT current_setting('threads')").scalar_one())
+
+    with open_store(f"duckdb:///{tmp_path}/store.duckdb").write() as connection:
+        connection.exec_driver_sql(f"SET threads = {threads}")
+        with grouped_in_parts(connection):
+            assert used() == inside
+        assert used() == threads
+    asked = f"duckdb:///{tmp_path}/asked.duckdb?threads={threads}"
+    with open_store(asked).write() as connection, grouped_in_parts(connection):
+        assert used() == threads
 
 
 def test_a_load_of_more_customers_than_the_engine_writes_at_once(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Keeps the rhythm of every customer: counted by the engine, or in process from a stream of rows.
+"""Keeps beside the orders their roll-up by month, and the rhythm of every customer.
 
-Both roads keep the same rows.
+A rhythm is counted by the engine, or in process from a stream of rows; both keep the same.
 """
 
 from __future__ import annotations
@@ -12,12 +12,17 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from loyalty_exp.store.engines import capabilities_of
+from loyalty_exp.store.engines import capabilities_of, grouped_in_parts
 from loyalty_exp.store.queries.rhythm import counted_gaps, days_in_order
-from loyalty_exp.store.queries.summaries import build_customer_rhythm
+from loyalty_exp.store.queries.summaries import (
+    any_channel,
+    build_customer_month,
+    build_customer_rhythm,
+    drop_moved_rhythms,
+)
 from loyalty_exp.store.sums import batches
 
-__all__ = ["keep_rhythms"]
+__all__ = ["keep_months", "keep_rhythms", "keep_summaries"]
 
 _VECTORS = 64
 """Months held at a time, in vectors of 2,048: blocks that stay in the cache."""
@@ -26,6 +31,31 @@ _DAY_BITS = 20
 _EPOCH = 1970 * 12 + 1
 
 Columns = Sequence[NDArray[Any]]
+
+
+def keep_summaries(connection: sa.Connection, *, whole: bool = True) -> None:
+    """Keep the roll-up of the orders and the rhythm of every customer.
+
+    Args:
+        connection: the store's, in a transaction.
+        whole: all months, into empty tables; else those of `touched`, and customers of `moved`.
+    """
+    keep_months(connection, whole=whole)
+    if not whole:
+        connection.execute(drop_moved_rhythms())
+    channels = connection.execute(any_channel()).first() is not None
+    keep_rhythms(connection, whole=whole, channels=channels)
+
+
+def keep_months(connection: sa.Connection, *, whole: bool = True) -> None:
+    """Keep the roll-up of the orders by customer and month.
+
+    Args:
+        connection: the store's, in a transaction.
+        whole: all months, into an empty table; else those of `touched`.
+    """
+    with grouped_in_parts(connection):
+        connection.execute(build_customer_month(whole=whole))
 
 
 def keep_rhythms(connection: sa.Connection, *, whole: bool, channels: bool) -> None:
