@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import hashlib
-import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,27 +16,20 @@ from typing import Any
 import duckdb
 import sqlalchemy as sa
 
-from loyalty_exp.declare.sources import CostsSource, Customers, Data, Exposures, Orders
+from loyalty_exp.declare.sources import Data
 from loyalty_exp.errors import DataError, StoreError
 from loyalty_exp.store import tables
-from loyalty_exp.store.attributes import customers_plan, replace_customers
+from loyalty_exp.store.attributes import replace_customers
 from loyalty_exp.store.database import Store
 from loyalty_exp.store.erase import apply_tombstones
-from loyalty_exp.store.etl import Reason, Staged, connect, plain_rows, stage
-from loyalty_exp.store.limits import bounded_memory
+from loyalty_exp.store.etl import Reason, Staged
 from loyalty_exp.store.merging import Merged, fill_orders, keep_rejects, merge
-from loyalty_exp.store.plans import costs_plan, exposures_plan, orders_plan
+from loyalty_exp.store.opened import AnySource, Opened, Settings, earlier_load, open_and_judge
 from loyalty_exp.store.queries import merge as queries
-from loyalty_exp.store.queries.load import Plan
-from loyalty_exp.store.readers import Source, open_source
 from loyalty_exp.store.scratch import sweep, working_folder
-from loyalty_exp.store.vocabulary import Expected, refuse_untold_statuses, unfamiliar
+from loyalty_exp.store.vocabulary import Expected, unfamiliar
 
 __all__ = ["Expected", "LoadReport", "Reason", "load"]
-
-_NO_MATTER = ("max_rejected_percent", "max_rows", "max_gigabytes")
-"""What a declaration says of a source that changes nothing of what is read."""
-AnySource = Orders | Customers | Exposures | CostsSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,34 +68,6 @@ class LoadReport:
     """The same file was loaded in the same way before: nothing was done."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    """What every source is read under."""
-
-    project_timezone: str
-    currency: str
-    margin_rate: float | None
-    base: Path
-    expected: Expected
-    now: dt.datetime
-    progress: Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A source with its plan and identity, and what was read from it unless it is known."""
-
-    what: str
-    declared: AnySource
-    source: Source
-    plan: Plan
-    load_id: str
-    folder: Path
-    staged: Staged | None = None
-    rows: str | None = None
-    """DuckDB's text of rows that may be read straight into the store."""
-
-
 def load(
     store: Store,
     data: Data,
@@ -138,11 +100,11 @@ def load(
         DataError: a source cannot be read, or too many of its rows are bad; nothing was changed.
         StoreError: the store cannot be opened; nothing was changed.
     """
-    settings = _Settings(project_timezone, currency, margin_rate, base, expected, now, progress)
+    settings = Settings(project_timezone, currency, margin_rate, base, expected, now, progress)
     store.renew()
     if store.path is not None:
         sweep(beside=store.path)
-    with working_folder() as folder, _readable_errors():
+    with working_folder() as folder, _working_files():
         plain = True
         if store.may_begin:
             try:
@@ -153,7 +115,7 @@ def load(
             except _UnusualError:
                 plain = False
         opened = [
-            _read(store, what, declared, settings, folder / what, plain=plain)
+            open_and_judge(store, what, declared, settings, folder / what, plain=plain)
             for what, declared in _declared(data)
         ]
         if all(each.staged is None for each in opened):
@@ -169,7 +131,7 @@ def load(
 
 
 @contextlib.contextmanager
-def _readable_errors() -> Iterator[None]:
+def _working_files() -> Iterator[None]:
     """A failure to write working files as a sentence."""
     try:
         yield
@@ -180,7 +142,7 @@ def _readable_errors() -> Iterator[None]:
         ) from error
 
 
-def _begin(store: Store, data: Data, settings: _Settings, folder: Path) -> list[LoadReport] | None:
+def _begin(store: Store, data: Data, settings: Settings, folder: Path) -> list[LoadReport] | None:
     """Make the store with all that is declared, straight from the file of orders.
 
     Nobody waits for a store that is not there yet, so that orders with nothing unusual in them
@@ -199,7 +161,7 @@ def _begin(store: Store, data: Data, settings: _Settings, folder: Path) -> list[
     home.mkdir()
     opened = []
     for what, declared in _declared(data):
-        opened.append(_read(store, what, declared, settings, home / what, straight=True))
+        opened.append(open_and_judge(store, what, declared, settings, home / what, straight=True))
         if opened[0].rows is None:
             return None
     settings.progress("writing to the store")
@@ -216,8 +178,8 @@ class _UnusualError(Exception):
 
 def _written(
     connection: sa.Connection,
-    opened: Sequence[_Opened],
-    settings: _Settings,
+    opened: Sequence[Opened],
+    settings: Settings,
     *,
     begun: bool = False,
 ) -> list[LoadReport]:
@@ -254,123 +216,8 @@ def _declared(data: Data) -> Iterator[tuple[str, AnySource]]:
             yield what, declared
 
 
-def _read(
-    store: Store,
-    what: str,
-    declared: AnySource,
-    settings: _Settings,
-    folder: Path,
-    *,
-    straight: bool = False,
-    plain: bool = True,
-) -> _Opened:
-    """Open and judge one source, unless the store has it already.
-
-    Args:
-        store: where to.
-        what: orders, customers, exposures or costs.
-        declared: the source.
-        settings: what every source is read under.
-        folder: private folder, to be made.
-        straight: whether orders are only looked at.
-        plain: whether the orders may be free of anything unusual.
-    """
-    folder.mkdir()
-    settings.progress(f"reading {what}")
-    try:
-        with (
-            bounded_memory(),
-            contextlib.closing(connect(folder, declared.max_gigabytes)) as engine,
-        ):
-            source = open_source(declared, settings.base, folder, engine)
-            plan = _plan(declared, source, settings, engine, folder)
-            load_id = _identity(what, declared, source, settings)
-            opened = _Opened(what, declared, source, plan, load_id, folder)
-            if _is_known(store, what, load_id):
-                return opened
-            if straight and what == "orders":
-                rows = None if plan.lines else plain_rows(engine, source, plan)
-                return replace(opened, rows=rows)
-            staged = stage(engine, source, plan, folder, plain=plain or what != "orders")
-    except (duckdb.OutOfMemoryException, MemoryError) as error:
-        raise DataError(
-            f"{what}: the source does not fit into the memory and the "
-            f"{declared.max_gigabytes:g} GB on disk that reading may take (max_gigabytes); are "
-            "some of its cells very long? Nothing was changed"
-        ) from error
-    _refuse_too_many(staged, declared, what, source.name)
-    return replace(opened, staged=staged)
-
-
-def _plan(
-    declared: AnySource,
-    source: Source,
-    settings: _Settings,
-    engine: duckdb.DuckDBPyConnection,
-    folder: Path,
-) -> Plan:
-    shared: dict[str, Any] = {
-        "project_timezone": settings.project_timezone,
-        "currency": settings.currency,
-    }
-    if isinstance(declared, Orders):
-        plan = orders_plan(declared, source.header, margin_rate=settings.margin_rate, **shared)
-        if plan.sale is None and "status" in declared.columns:
-            refuse_untold_statuses(declared, source, engine, folder)
-        return plan
-    if isinstance(declared, Exposures):
-        return exposures_plan(declared, source.header, **shared)
-    if isinstance(declared, CostsSource):
-        return costs_plan(declared, source.header, **shared)
-    keep = settings.expected.attributes
-    return customers_plan(declared, source, engine, folder, keep=keep, **shared)
-
-
-def _identity(what: str, declared: AnySource, source: Source, settings: _Settings) -> str:
-    """SHA-256 of what is loaded and how; the place of the file does not count."""
-    how = declared.model_dump(mode="json", exclude={"source", *_NO_MATTER})
-    how |= {"what": what, "digest": source.digest, "project_timezone": settings.project_timezone}
-    if what == "orders":
-        how |= {"currency": settings.currency, "margin_rate": settings.margin_rate}
-    if what == "customers":
-        how |= {"attributes": sorted(settings.expected.attributes)}
-    return hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()
-
-
-def _is_known(store: Store, what: str, load_id: str) -> bool:
-    if not store.exists():
-        return False
-    with store.read() as connection:
-        return _known(connection, what, load_id) is not None
-
-
-def _known(connection: sa.Connection, what: str, load_id: str) -> sa.Row[Any] | None:
-    """The earlier load; of customers only the last counts, for each replaces the one before."""
-    if what == "customers" and connection.scalar(queries.last_load(what)) != load_id:
-        return None
-    return connection.execute(queries.known_load(what, load_id)).first()
-
-
-def _refuse_too_many(staged: Staged, declared: AnySource, what: str, name: str) -> None:
-    allowed = declared.max_rejected_percent
-    if staged.rejected * 100 <= allowed * staged.read:
-        return
-    percent = 100 * staged.rejected / staged.read
-    shown = "\n".join(
-        f"  {reason.field}: {reason.reason} ({reason.rows:,} rows, first on line "
-        f"{reason.first_line})"
-        for reason in staged.reasons[:5]
-    )
-    raise DataError(
-        f"{name}: {staged.rejected:,} of {staged.read:,} rows cannot be used ({percent:.3g} %, "
-        f"more than max_rejected_percent = {allowed:g}); nothing was changed\n{shown}\n"
-        f"Mend the file, or set max_rejected_percent = {min(100, math.ceil(percent))} under "
-        f"[data.{what}] to load the other rows and keep a list of these with their lines"
-    )
-
-
 def _write(
-    connection: sa.Connection, opened: _Opened, settings: _Settings, *, begun: bool
+    connection: sa.Connection, opened: Opened, settings: Settings, *, begun: bool
 ) -> LoadReport:
     if opened.rows is not None:
         filled = fill_orders(connection, opened.rows, opened.folder, opened.load_id)
@@ -378,7 +225,7 @@ def _write(
             raise _UnusualError
         return _entered(connection, opened, filled, Merged(added=filled.staged), settings)
     staged = opened.staged
-    if staged is None or _known(connection, opened.what, opened.load_id) is not None:
+    if staged is None or earlier_load(connection, opened.what, opened.load_id) is not None:
         return _skipped(connection, opened)
     what, source, plan = opened.what, opened.source, opened.plan
     staged = apply_tombstones(connection, what, staged, opened.folder)
@@ -395,7 +242,7 @@ def _write(
 
 
 def _entered(
-    connection: sa.Connection, opened: _Opened, staged: Staged, merged: Merged, settings: _Settings
+    connection: sa.Connection, opened: Opened, staged: Staged, merged: Merged, settings: Settings
 ) -> LoadReport:
     """The report of a source, after its entry among the loads."""
     report = _report(opened, staged, merged)
@@ -403,7 +250,7 @@ def _entered(
     return report
 
 
-def _report(opened: _Opened, staged: Staged, merged: Merged) -> LoadReport:
+def _report(opened: Opened, staged: Staged, merged: Merged) -> LoadReport:
     ignored = staged.ignored + merged.ignored
     first, last = (_moment(each) for each in (staged.first, staged.last))
     return LoadReport(
@@ -425,7 +272,7 @@ def _report(opened: _Opened, staged: Staged, merged: Merged) -> LoadReport:
     )
 
 
-def _not_kept(opened: _Opened) -> Iterator[str]:
+def _not_kept(opened: Opened) -> Iterator[str]:
     """Of customers, how many columns stay in the file: nothing that is not used is stored."""
     used = {*opened.plan.columns}
     others = [name for name in opened.source.header.names if name not in used]
@@ -455,9 +302,9 @@ def _entry(report: LoadReport, digest: str, now: dt.datetime) -> dict[str, Any]:
     }
 
 
-def _skipped(connection: sa.Connection, opened: _Opened) -> LoadReport:
+def _skipped(connection: sa.Connection, opened: Opened) -> LoadReport:
     """The report of a source that was loaded in the same way before, with its counts then."""
-    row = _known(connection, opened.what, opened.load_id)
+    row = earlier_load(connection, opened.what, opened.load_id)
     if row is None:
         raise DataError(f"{opened.source.name}: the store changed meanwhile; load again")
     return LoadReport(

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from loyalty_exp.declare.sources import Data, Orders
 from loyalty_exp.errors import StoreError
 from loyalty_exp.store import load as loading
-from loyalty_exp.store import scratch, tables
+from loyalty_exp.store import opened, scratch, tables
 from loyalty_exp.store.database import Store, open_store
 from loyalty_exp.store.load import Expected, LoadReport, load
 
@@ -92,7 +92,7 @@ def test_only_what_is_usual_takes_the_short_road(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The longer road is closed; its first step fails."""
-    monkeypatch.setattr(loading, "stage", None)
+    monkeypatch.setattr(opened, "stage", None)
     run(store, tmp_path, GOOD)
     with pytest.raises(TypeError):
         run(open_store(f"duckdb:///{tmp_path / 'other.duckdb'}"), tmp_path, GOOD + "o1,c,x,1,\n")
@@ -105,13 +105,13 @@ def test_orders_known_to_be_unusual_are_not_read_as_plain_ones_again(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, plain: bool
 ) -> None:
     tried: list[bool] = []
-    read = loading.stage
+    read = opened.stage
 
     def noted(*arguments: Any, plain: bool) -> Any:
         tried.append(plain)
         return read(*arguments, plain=plain)
 
-    monkeypatch.setattr(loading, "stage", noted)
+    monkeypatch.setattr(opened, "stage", noted)
     run(store, tmp_path, content)
     assert tried == ([] if plain else [False])
 
@@ -178,7 +178,7 @@ def test_what_a_killed_process_left_is_taken_away_by_the_next(
 def test_a_folder_that_takes_no_file_is_said_before_the_source_is_read_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "stage", None)
+    monkeypatch.setattr(opened, "stage", None)
     folder = tmp_path / "gone"
     folder.mkdir()
     store = open_store(f"duckdb:///{folder / 'store.duckdb'}")
