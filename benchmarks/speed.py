@@ -14,6 +14,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from speed_data import make
@@ -55,16 +56,20 @@ def measured(work: str, folder: Path) -> dict[str, float] | None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=one)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
-        click.echo(f"  {work}: failed ({last[:100]})")
+        click.echo(f"  {work}, {folder.name}: failed ({last[:100]})")
         return None
     cost: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    click.echo(f"  {work}: {cost['cpu']:.2f} s CPU, {cost['gib']:.2f} GiB")
+    click.echo(f"  {work}, {folder.name}: {cost['cpu']:.2f} s CPU, {cost['gib']:.2f} GiB")
     return cost
 
 
+WORKED_BY = ("loyalty_exp", "benchmarks/*_work.py", "benchmarks/speed_data.py", "constraints.txt")
+"""What a figure may hang on; a commit of anything else makes no other version."""
+
+
 def version() -> str:
-    """The commit that is measured, in short."""
-    command = ["git", "rev-parse", "--short=7", "HEAD"]
+    """The commit that last changed what is measured, in short."""
+    command = ["git", "log", "-1", "--format=%h", "--abbrev=7", "--", *WORKED_BY]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -79,46 +84,59 @@ def machine() -> str:
     return f"{name or platform.machine()}, {os.cpu_count()} cores, {pages:.0f} GiB"
 
 
+def begun(millions: float, *, add: bool) -> dict[str, Any]:
+    """What is kept of one size: that of the measurement before to add to, or nothing yet."""
+    kept = MEASURED / f"{millions:g}m.json"
+    before = json.loads(kept.read_text()) if add and kept.exists() else {}
+    return {
+        "millions": millions,
+        "version": version(),
+        "machine": machine(),
+        "python": platform.python_version(),
+        "loads": before.get("loads", []),
+        "costs": before.get("costs", {}),
+        "failed": before.get("failed", []),
+    }
+
+
 @click.command()
-@click.option("--millions", default=1.0, show_default=True, help="Customers; orders are ten times.")
+@click.option(
+    "--millions",
+    "sizes",
+    multiple=True,
+    default=[1.0],
+    show_default=True,
+    help="Customers; orders are ten times. Several sizes take turns, piece by piece.",
+)
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--only", multiple=True, metavar="WORK", help="Some pieces of work.")
 @click.option("--add", is_flag=True, help="Add to what was measured before; else begin anew.")
 @click.option("--folder", type=Path, default=ROOT / "build" / "speed", show_default=False)
 @click.option("--output", type=Path, default=ROOT / "docs" / "benchmarks.md", show_default=False)
 def main(
-    millions: float, rounds: int, only: tuple[str, ...], add: bool, folder: Path, output: Path
+    sizes: tuple[float, ...],
+    rounds: int,
+    only: tuple[str, ...],
+    add: bool,
+    folder: Path,
+    output: Path,
 ) -> None:
-    """Measure one size and write the page of all sizes measured."""
-    size = folder / f"{millions:g}m"
-    kept = MEASURED / f"{millions:g}m.json"
-    make(size, round(millions * 1_000_000))
-    costs: dict[str, list[dict[str, float]]] = {}
-    loads: list[float] = []
-    failed: list[str] = []
-    if add and kept.exists():
-        before = json.loads(kept.read_text())
-        costs, loads, failed = before["costs"], before["loads"], before["failed"]
+    """Measure some sizes and write the page of all sizes measured."""
+    for millions in sizes:
+        make(folder / f"{millions:g}m", round(millions * 1_000_000))
+    kept = [begun(millions, add=add) for millions in sizes]
     for number in range(rounds):
         click.echo(f"round {number + 1} of {rounds}")
-        for work in [*ROUNDS, *PEERS, *(LONG if number == 0 else ())]:
-            if only and work not in only:
-                continue
-            loads.append(os.getloadavg()[0])
-            if cost := measured(work, size):
-                costs.setdefault(work, []).append(cost)
-            else:
-                failed.append(work)
-            found = {
-                "millions": millions,
-                "version": version(),
-                "machine": machine(),
-                "python": platform.python_version(),
-                "loads": loads,
-                "costs": costs,
-                "failed": failed,
-            }
-            kept.write_text(json.dumps(found, indent=1) + "\n")
+        works = [*ROUNDS, *PEERS, *(LONG if number == 0 else ())]
+        for work in (work for work in works if not only or work in only):
+            for found in kept:
+                name = f"{found['millions']:g}m"
+                found["loads"].append(os.getloadavg()[0])
+                if cost := measured(work, folder / name):
+                    found["costs"].setdefault(work, []).append(cost)
+                else:
+                    found["failed"].append(work)
+                (MEASURED / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
     output.write_text(page(MEASURED))
 
 

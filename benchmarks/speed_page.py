@@ -20,8 +20,8 @@ HEAD = """# Speed and memory
 Made by `make bench` of the files in `benchmarks/measured`; a test holds it to them. Cost is CPU
 seconds, user and system, of a process of its own; figures are medians of rounds in which all pieces
 of work take turns (the number of runs is given). Targets that are missed are shown as missed. Each
-size names the version of the code that it was measured with; growth is told between sizes of one
-version on one machine.
+size names the version of the code that it was measured with, the last commit that changed any of
+it; growth is told between sizes of one version on one machine.
 
 Data: `loyalty_exp.simulate`, about ten orders a customer in two years, in random order, in one
 Parquet file and in one CSV file of the same rows: two text columns, a moment, two amounts. A
@@ -328,6 +328,7 @@ def _linear(grown: float, times: float) -> str:
 REPRODUCE = """## To do it again
 
 `make bench` makes the data, measures 1 and 5 million customers (25 GB of disk) and writes this
-page; `.venv/bin/python benchmarks/speed.py --millions 20` adds a larger size. What is not in a
-table was not measured.
+page; `.venv/bin/python benchmarks/speed.py --millions 20` adds a larger size, and several
+`--millions` with `--add` take turns, piece by piece, where a machine is faster at one hour than at
+another. What is not in a table was not measured.
 """
