@@ -85,13 +85,19 @@ def machine() -> str:
 
 
 def begun(millions: float, *, add: bool) -> dict[str, Any]:
-    """What is kept of one size: that of the measurement before to add to, or nothing yet."""
+    """What is kept of one size: that of the measurement before to add to, or nothing yet.
+
+    Raises:
+        UsageError: figures of another version or machine would be added to.
+    """
     kept = MEASURED / f"{millions:g}m.json"
     before = json.loads(kept.read_text()) if add and kept.exists() else {}
+    of = {"version": version(), "machine": machine()}
+    if before and any(before[name] != said for name, said in of.items()):
+        raise click.UsageError(f"{kept.name} is of another version or machine: leave out --add")
     return {
         "millions": millions,
-        "version": version(),
-        "machine": machine(),
+        **of,
         "python": platform.python_version(),
         "loads": before.get("loads", []),
         "costs": before.get("costs", {}),
@@ -122,9 +128,9 @@ def main(
     output: Path,
 ) -> None:
     """Measure some sizes and write the page of all sizes measured."""
+    kept = [begun(millions, add=add) for millions in sizes]
     for millions in sizes:
         make(folder / f"{millions:g}m", round(millions * 1_000_000))
-    kept = [begun(millions, add=add) for millions in sizes]
     for number in range(rounds):
         click.echo(f"round {number + 1} of {rounds}")
         works = [*ROUNDS, *PEERS, *(LONG if number == 0 else ())]

@@ -329,6 +329,6 @@ REPRODUCE = """## To do it again
 
 `make bench` makes the data, measures 1 and 5 million customers (25 GB of disk) and writes this
 page; `.venv/bin/python benchmarks/speed.py --millions 20` adds a larger size, and several
-`--millions` with `--add` take turns, piece by piece, where a machine is faster at one hour than at
-another. What is not in a table was not measured.
+`--millions` take turns, piece by piece, for a machine that is faster at one hour than at another.
+What is not in a table was not measured.
 """

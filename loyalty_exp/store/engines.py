@@ -139,7 +139,7 @@ def joined_as_written(connection: sa.Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def grouped_in_parts(connection: sa.Connection) -> Iterator[None]:
-    """Statements inside group very many keys, on a machine of two cores too, as fast as it can.
+    """Statements inside group rows in parts that stay in the cache, on a machine of two cores too.
 
     A number of threads that the address sets stays, and so does a single thread. After an error the
     transaction takes no further statement, and its connection is closed.
@@ -147,7 +147,7 @@ def grouped_in_parts(connection: sa.Connection) -> Iterator[None]:
     least = capabilities_of(connection.dialect.name).parts_from
     before = 0
     if least and "threads" not in connection.engine.url.query:
-        before = int(str(connection.scalar(sa.select(sa.func.current_setting("threads")))))
+        before = int(_setting(connection, "threads"))
     few = 1 < before < least
     if few:
         connection.exec_driver_sql(f"SET threads = {least}")
@@ -162,11 +162,15 @@ def lower_memory(connection: sa.Connection, gib: float) -> str:
     Returns:
         The limit before, as the engine writes it.
     """
-    before = str(connection.scalar(sa.select(sa.func.current_setting("memory_limit"))))
+    before = _setting(connection, "memory_limit")
     number, unit = before.split()
     if unit == "TiB" or (unit == "GiB" and float(number) > gib):
         connection.exec_driver_sql(f"SET memory_limit = '{gib} GiB'")
     return before
+
+
+def _setting(connection: sa.Connection, name: str) -> str:
+    return str(connection.scalar(sa.select(sa.func.current_setting(name))))
 
 
 @compiles(sa.schema.CreateColumn, "duckdb")
