@@ -18,10 +18,11 @@ Works = Sequence[tuple[str, str, float | None]]
 HEAD = """# Speed and memory
 
 Made by `make bench` of the files in `benchmarks/measured`; a test holds it to them. Cost is CPU
-seconds, user and system, of a process of its own; figures are medians of rounds in which all pieces
-of work take turns (the number of runs is given). Targets that are missed are shown as missed. Each
-size names the version of the code that it was measured with, the last commit that changed any of
-it; growth is told between sizes of one version on one machine.
+seconds, user and system, of a process of its own; figures are medians of rounds in which pieces of
+work take turns. Not every piece is in every round: the number of runs is given, some have one.
+Targets that are missed are shown as missed. Each size names the version of the code that it was
+measured with, the last commit that changed any of it; growth is told between sizes of one version
+on one machine.
 
 Data: `loyalty_exp.simulate`, about ten orders a customer in two years, in random order, in one
 Parquet file and in one CSV file of the same rows: two text columns, a moment, two amounts. A
@@ -104,7 +105,7 @@ four metrics, adjusted for the year before. All read the orders' file and make o
 customer; we start from what the store keeps: the roll-up, which one column charges us too, and who
 is in each arm, which a launch keeps and the draw is charged with. For 50 campaigns a peer keeps its
 table and repeats its join and analysis: run in full by polars at 1 million customers, else
-extrapolated from one campaign, the joins left out.
+extrapolated from one campaign, the joins left out. No limit is set on a peer's memory.
 """
 SLOPES = """The regression and its sums in polars take the slope on the year before within the arms;
 tea-tasting and we take it over both together."""
@@ -202,7 +203,7 @@ def _loading(costs: Costs) -> str:
     for work, bare, words in known:
         cost, read = costs[work], costs.get(bare, {}).get("cpu")
         for part, name in (("orders", "table"), ("the whole command", "cpu")):
-            ratio = "" if read is None else f"{cost[name] / read:.1f}"
+            ratio = "" if read is None else f"{cost[name] / read:.2f}"
             said = "not known" if read is None else _verdict(cost[name] / read, LOAD_TARGET)
             rows.append(
                 f"| {words}: {part} | {cost['runs']} | {cost[name]:.1f} | "
@@ -330,5 +331,6 @@ REPRODUCE = """## To do it again
 `make bench` makes the data, measures 1 and 5 million customers (25 GB of disk) and writes this
 page; `.venv/bin/python benchmarks/speed.py --millions 20` adds a larger size, and several
 `--millions` take turns, piece by piece, for a machine that is faster at one hour than at another.
+`--only` runs some pieces, and `--add` adds their runs to those of the same version and machine.
 What is not in a table was not measured.
 """
